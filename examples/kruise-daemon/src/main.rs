@@ -1,0 +1,2 @@
+//! Sample daemon.
+fn main() {}
