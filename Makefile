@@ -1,0 +1,24 @@
+# Two commands are enough: `make demo` and `make test`. Both do all set-up on a Debian 12 machine with Rust.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test check e2e crds fmt bench measure
+
+help:          ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
+demo:          ## a real cluster, manager and daemons, images pulled over two nodes; stays running
+	@examples/demo/demo up
+demo-down:     ## stop all that `make demo` started
+	@examples/demo/demo down
+test:          ## all that CI checks
+	@bash .ci/checks
+check:         ## the checks that need no cluster
+	@bash .ci/checks --no-cluster
+e2e:           ## the end-to-end tests alone; FILTER='test(name)' picks some
+	@bash examples/e2e/run $(if $(FILTER),-E '$(FILTER)')
+crds:          ## write examples/manifests/crds.yaml from the Rust types
+	@cargo run --quiet -p kruise-manager -- crds > examples/manifests/crds.yaml.new && mv examples/manifests/crds.yaml.new examples/manifests/crds.yaml
+fmt:           ## format the sources
+	@cargo fmt --all
+bench:         ## the benches, with a baseline in the same run
+	@cargo bench -p kruise-benches
+measure:       ## memory, idle CPU and size of the two programs, on the real cluster
+	@bash examples/local/measure
