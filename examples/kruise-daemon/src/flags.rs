@@ -1,0 +1,112 @@
+//! The command line, with OpenKruise's names where it has them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use kruise_support::flags::{Refused, listen};
+use kruise_support::logging::LogFlags;
+
+/// Pulls images on one node.
+///
+/// Runs on every node. Watches the NodeImage that is named like the node, pulls what its spec lists through the node's
+/// container runtime (CRI v1 or v1alpha2), and reports phases and reasons in its status.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "kruise-daemon",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:\n  \
+        In a DaemonSet (NODE_NAME from spec.nodeName, the host's /var/run mounted at /hostvarrun):\n    \
+            kruise-daemon --addr=:10221\n  \
+        By hand, against the cluster of KUBECONFIG:\n    \
+            NODE_NAME=worker-1 kruise-daemon --socket-file /run/containerd/containerd.sock"
+)]
+pub(crate) struct Flags {
+    /// Name of the node this daemon serves; in a pod, from the downward API (spec.nodeName).
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = node_name)]
+    pub(crate) node_name: String,
+
+    /// Where to serve /healthz, /readyz and /metrics.
+    #[arg(long, value_name = "[HOST]:PORT", default_value = ":10221", value_parser = listen)]
+    pub(crate) addr: SocketAddr,
+
+    /// The runtime's socket. Without it the first that answers is taken, under --socket-dir: containerd.sock,
+    /// containerd/containerd.sock, crio.sock, crio/crio.sock, cri-dockerd.sock, cri-dockerd/cri-dockerd.sock. It may
+    /// appear later than this daemon.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket_file: Option<String>,
+
+    /// Folder that holds the runtimes' sockets: the host's /var/run as this process sees it.
+    #[arg(long, value_name = "DIR", default_value = "/hostvarrun")]
+    pub(crate) socket_dir: PathBuf,
+
+    /// How many images are pulled at once on this node; further ones wait in phase Waiting. -1 is no limit.
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = workers)]
+    pub(crate) max_workers_for_pull_image: i32,
+
+    /// Requests a second to the API server; 0 is the default of 5.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) rest_config_qps: u32,
+
+    /// Requests at once on top of it; 0 is the default of 10.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) rest_config_burst: u32,
+
+    #[command(flatten)]
+    pub(crate) log: LogFlags,
+}
+
+fn node_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("the name is empty".into()) } else { Ok(text.to_owned()) }
+}
+
+fn workers(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(n) if n == -1 || n > 0 => Ok(n),
+        _ => Err("a number from 1 up, or -1 for no limit".into()),
+    }
+}
+
+/// Flags of OpenKruise's daemon that this one lacks.
+pub(crate) const REFUSED: &[Refused] = &[
+    Refused { name: "enable-pprof", why: "there is no Go profiler in this program" },
+    Refused { name: "pprof-addr", why: "there is no Go profiler in this program" },
+    Refused { name: "plugin-config-file", why: "credential plugins are not part of this program yet" },
+    Refused { name: "plugin-bin-dir", why: "credential plugins are not part of this program yet" },
+    Refused { name: "feature-gates", why: "this daemon has no feature gates" },
+    Refused { name: "max-concurrency", why: "OpenKruise never had it either; use --max-workers-for-pull-image" },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &[&str]) -> Result<Flags, clap::Error> {
+        Flags::try_parse_from([&["kruise-daemon", "--node-name=n"], args].concat())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn openkruises_own_arguments_are_understood() {
+        let flags = parse(&["--logtostderr=true", "--v=4", "--addr=:10221"]).unwrap();
+        assert_eq!(flags.addr.port(), 10221);
+        assert_eq!(flags.max_workers_for_pull_image, 5);
+    }
+
+    #[test]
+    fn a_limit_of_zero_workers_is_refused() {
+        assert!(parse(&["--max-workers-for-pull-image=0"]).is_err());
+        assert_eq!(parse(&["--max-workers-for-pull-image=-1"]).unwrap().max_workers_for_pull_image, -1);
+    }
+
+    #[test]
+    fn an_empty_node_name_is_refused() {
+        assert!(Flags::try_parse_from(["kruise-daemon", "--node-name="]).is_err());
+    }
+}

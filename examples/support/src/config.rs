@@ -1,0 +1,19 @@
+//! Where the API server is.
+
+use anyhow::{Context, Result};
+use kube_client::Config;
+
+/// Inside a pod the service account, elsewhere the kubeconfig (`KUBECONFIG` or `~/.kube/config`).
+///
+/// # Errors
+/// When there is neither, or it cannot be read.
+pub async fn client_config() -> Result<Config> {
+    // A pod has a service account whether or not somebody set KUBECONFIG; an explicit file wins.
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if in_pod && std::env::var_os("KUBECONFIG").is_none() {
+        return Config::incluster().context("reading the pod's service account");
+    }
+    Config::infer()
+        .await
+        .context("no cluster to talk to: set KUBECONFIG, or run inside a pod with a service account")
+}

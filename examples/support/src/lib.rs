@@ -1,0 +1,8 @@
+//! What the sample programs share: flags written as OpenKruise's users write them, logging, stop signals, the client
+//! configuration, and the HTTP servers for health and metrics.
+
+pub mod config;
+pub mod flags;
+pub mod http;
+pub mod logging;
+pub mod signals;

@@ -1,0 +1,63 @@
+//! Structured logs on standard error.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Flags about logs, with klog's names where OpenKruise's manifests use them.
+#[derive(Debug, Clone, Args)]
+pub struct LogFlags {
+    /// Verbosity as klog counts it: 0 warnings and errors, 1 to 4 also what is done, 5 and more debugging. The variable
+    /// RUST_LOG overrides it.
+    #[arg(
+        long = "v",
+        value_name = "LEVEL",
+        default_value_t = 4,
+        help_heading = "Logging"
+    )]
+    pub verbosity: u8,
+
+    /// How a line looks: text for people, json for machines.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, help_heading = "Logging")]
+    pub logging_format: LogFormat,
+
+    /// Accepted since OpenKruise's manifests pass it; logs always go to standard error, so false is refused.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
+          default_missing_value = "true", value_parser = only_true, help_heading = "Logging")]
+    pub logtostderr: bool,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line of text, with colours on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn only_true(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        _ => Err("logs always go to standard error; redirect them there if a file is wanted".into()),
+    }
+}
+
+/// Installs the process-wide subscriber.
+pub fn install(flags: &LogFlags) {
+    let level = match flags.verbosity {
+        0 => "warn",
+        1..=4 => "info",
+        5..=7 => "kruise_core=debug,kruise_imagepull=debug,kruise_cri=debug,info",
+        _ => "kruise_core=trace,kruise_imagepull=trace,kruise_cri=trace,debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match flags.logging_format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
+    }
+}
