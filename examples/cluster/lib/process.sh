@@ -53,7 +53,8 @@ spawn() {
   (
     [ -z "${LOCK:-}" ] || exec {LOCK}<&-
     cd /
-    echo "$BASHPID $(start_time "$BASHPID")" >"$STATE/pid/$name.new"
+    self=$BASHPID     # inside $(...) it would be the pid of that subshell
+    echo "$self $(start_time "$self")" >"$STATE/pid/$name.new"
     mv "$STATE/pid/$name.new" "$STATE/pid/$name"
     exec setsid "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null
   ) &
