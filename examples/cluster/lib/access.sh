@@ -1,7 +1,10 @@
 # What others need to use the cluster: kubeconfigs, environment, status.
 # shellcheck shell=bash
 
-need_state() { [ -d "$STATE/pid" ] || die "there is no cluster in $STATE; start it with \"cluster up\""; }
+need_state() {
+  [ -d "$STATE/pid" ] || die "there is no cluster in $STATE; start it with \"cluster up\""
+  check_port_base
+}
 
 show_kubeconfig() { # [NAMESPACE/SERVICEACCOUNT]
   need_state
@@ -30,7 +33,8 @@ show_env() {
     CLUSTER_REGISTRY_USER "$REGISTRY_USER" \
     CLUSTER_REGISTRY_PASSWORD "$REGISTRY_PASSWORD" \
     CLUSTER_NODES "$(node_names | paste -sd' ')" \
-    CLUSTER_STATE "$STATE"
+    CLUSTER_STATE "$STATE" \
+    CLUSTER_PORT_BASE "$BASE"
   # shellcheck disable=SC2016    # for the reader's shell to expand
   printf 'export PATH=%q:"$PATH"\n' "$BIN"
 }

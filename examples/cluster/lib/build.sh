@@ -14,7 +14,13 @@ need_binaries() {
   flock -n "$BUILD_LOCK" || { say "waiting for another build in $CACHE"; flock "$BUILD_LOCK"; }
   if ! binaries_cached; then
     # In a subshell: GOGC=off must not reach the servers started later (apiserver: 820 MiB instead of 320).
-    (build_kubernetes) || die "the build failed (log: $CACHE/build.log); run \"cluster up\" again when the cause is gone"
+    # And not as "(...) || die": that would switch off set -e inside.
+    local result
+    set +e
+    (build_kubernetes)
+    result=$?
+    set -e
+    [ $result = 0 ] || die "the build failed (log: $CACHE/build.log); run \"cluster up\" again when the cause is gone"
   fi
   exec {BUILD_LOCK}<&-
 }

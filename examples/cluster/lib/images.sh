@@ -54,16 +54,17 @@ add_layer() {
 
 # WORK IMAGE OS ARCHITECTURE SIZE LAYERS FILE: leaves blobs/ and top (manifest or index); prints nothing.
 build_image() {
-  local work=$1 image=$2 os=$3 arch=$4 size=$5 layers=$6 file=$7 i share config manifest
+  local work=$1 image=$2 os=$3 arch=$4 size=$5 layers=$6 file=$7 i share config entries=(image)
   mkdir -p "$work/blobs" "$work/root"
   cp "$BASE_LAYER" "$work/base.tar"
   add_layer "$work" "$work/base.tar"
   if [ -n "$file" ]; then
     install -m 755 "$file" "$work/root/app"
+    entries+=(app)
   fi
   echo "$image" >"$work/root/image"
   chmod 644 "$work/root/image"
-  plain_tar -C "$work/root" -cf "$work/name.tar" $(ls "$work/root")
+  plain_tar -C "$work/root" -cf "$work/name.tar" "${entries[@]}"
   add_layer "$work" "$work/name.tar"
   for ((i = 0; size > 0 && i < layers; i++)); do
     share=$((size / layers + (i < size % layers ? 1 : 0)))

@@ -69,7 +69,6 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 cgroupDriver: cgroupfs
 cgroupsPerQOS: false
-cgroupRoot: /$CGROUP/$2
 enforceNodeAllocatable: []
 failSwapOn: false
 makeIPTablesUtilChains: false

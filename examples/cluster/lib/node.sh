@@ -66,22 +66,27 @@ stop_node() { # NAME
   local tries
   for tries in {1..60}; do [ -z "$(runtime_pid "$1")" ] && break; sleep 0.05; done
   ip link del "$(bridge_name "$1")" 2>/dev/null || true
-  remove_cgroups "$CGROUP/$1"
+  remove_cgroups "$1"
 }
 
-remove_cgroups() { # PATH
-  local tries
-  for tries in {1..20}; do    # the kernel needs a moment to collect the dead
-    compgen -G "/sys/fs/cgroup/*/$1" >/dev/null || [ -d "/sys/fs/cgroup/$1" ] || return 0
-    find /sys/fs/cgroup/*/"$1" /sys/fs/cgroup/"$1" -depth -type d -exec rmdir {} + 2>/dev/null || true
-    sleep 0.05
+# containerd puts every container of every cluster under one cgroup, k8s.io (that name is fixed in it);
+# which ones are this node's is known from the folders of its containers.
+remove_cgroups() { # NAME
+  local id cgroup tries
+  for id in "$(node_folder "$1")"/containerd/io.containerd.grpc.v1.cri/{sandboxes,containers}/*; do
+    for cgroup in /sys/fs/cgroup/*/k8s.io/"${id##*/}" /sys/fs/cgroup/k8s.io/"${id##*/}"; do
+      for tries in {1..20}; do    # the kernel needs a moment to collect the dead
+        [ -d "$cgroup" ] || break
+        find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
+      done
+    done
   done
+  rmdir /sys/fs/cgroup/*/k8s.io /sys/fs/cgroup/k8s.io 2>/dev/null || true     # the last one shuts the door
 }
 
 stop_nodes() {
   local name
   for name in $(node_names); do stop_node "$name"; done
-  remove_cgroups "$CGROUP"
 }
 
 add_node() { # [NAME]

@@ -8,11 +8,12 @@ lock_state() {
   check_state_folder
   while :; do
     mkdir -p "$STATE"/{pid,log,nodes}
-    exec {LOCK}<"$STATE"
+    { exec {LOCK}<"$STATE"; } 2>/dev/null || continue
     flock -n "$LOCK" || { say "waiting for another command on $STATE"; flock "$LOCK"; }
-    [ "/proc/self/fd/$LOCK" -ef "$STATE" ] && [ -d "$STATE/pid" ] && return
+    [ "/proc/self/fd/$LOCK" -ef "$STATE" ] && [ -d "$STATE/pid" ] && break
     exec {LOCK}<&-
   done
+  echo "$BASE" >"$STATE/port-base"
 }
 
 check_state_folder() {
@@ -22,9 +23,17 @@ check_state_folder() {
   esac
   local longest=$STATE/nodes/127.0.255.255/containerd.sock
   ((${#longest} <= 107)) || die "CLUSTER_STATE=$STATE is too long: unix socket paths end at 107 bytes"
-  if [ -d "$STATE" ] && [ -n "$(ls -A "$STATE")" ] && [ ! -d "$STATE/pid" ]; then
-    die "CLUSTER_STATE=$STATE is a folder with other things in it"
-  fi
+  [ -e "$STATE" ] || return 0
+  [ -d "$STATE" ] && [ -O "$STATE" ] || die "CLUSTER_STATE=$STATE is not a folder of yours"
+  [ -d "$STATE/pid" ] || [ -z "$(ls -A "$STATE")" ] || die "CLUSTER_STATE=$STATE is a folder with other things in it"
+  check_port_base
+}
+
+# Commands with the wrong port base would take one cluster's state for another's.
+check_port_base() {
+  local base
+  base=$(cat "$STATE/port-base" 2>/dev/null) || return 0
+  [ "$base" = "$BASE" ] || die "the cluster in $STATE has port base $base, not $BASE; set CLUSTER_PORT_BASE=$base"
 }
 
 # PID: its start time, or failure if there is no such process (a zombie is none).

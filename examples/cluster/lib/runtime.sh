@@ -3,9 +3,19 @@
 
 # NAME: the pid as seen from outside the node's namespaces. The command line has the node's folder in
 # it, so it can be no other's.
-runtime_pid() { pgrep -xf "containerd --config $(node_folder "$1")/containerd.toml" || true; }
+runtime_pid() {
+  local config
+  config=$(sed 's/[][\\.*^$+?(){}|]/\\&/g' <<<"$(node_folder "$1")/containerd.toml")
+  pgrep -xf "containerd --config $config" || true
+}
 
-runtime_answers() { timeout 2 ctr -a "$(node_socket "$1")" version >/dev/null 2>&1; }
+# CRI's own Status call with an empty message. The socket alone proves little: the CRI part of
+# containerd is ready later than the rest.
+runtime_answers() {
+  printf '\0\0\0\0\0' | local_curl --max-time 2 --http2-prior-knowledge --unix-socket "$(node_socket "$1")" \
+    -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @- -D - -o /dev/null \
+    http://localhost/runtime.v1.RuntimeService/Status 2>/dev/null | grep -qi '^grpc-status: 0'
+}
 
 # NAME: runs and is not paused.
 runtime_running() {
@@ -27,11 +37,11 @@ stop_runtime() { # NAME SIGNAL
   local pid tries
   pid=$(runtime_pid "$1")
   [ -n "$pid" ] || return 0
-  kill -CONT "$pid"
-  kill -"$2" "$pid"
+  kill -CONT "$pid" 2>/dev/null || true
+  kill -"$2" "$pid" 2>/dev/null || true
   for tries in {1..100}; do
     [ "$(runtime_pid "$1")" != "$pid" ] && return
-    ((tries != 80)) || kill -KILL "$pid" || true
+    ((tries != 80)) || kill -KILL "$pid" 2>/dev/null || true
     sleep 0.05
   done
   die "containerd of $1 does not end"

@@ -29,12 +29,11 @@ API_PORT=$((BASE + 443))
 OPEN_PORT=$((BASE + 500))
 AUTH_PORT=$((BASE + 501))
 
-# One number per thousand of the port base keeps addresses, bridges, pod ranges and cgroups of
-# clusters apart. The default cluster has the plain node names 127.0.0.1, 127.0.0.2, ...
+# One number per thousand of the port base keeps addresses, bridges and pod ranges of clusters
+# apart. The default cluster has the plain node names 127.0.0.1, 127.0.0.2, ...
 SLOT=$((BASE / 1000))
 if ((BASE == 16000)); then NODE_PREFIX=127.0.0; else NODE_PREFIX=127.0.$SLOT; fi
 POD_PREFIX=10.$((180 + SLOT))    # 10.182 .. 10.244; node N has POD_PREFIX.N.0/24
-CGROUP=kruise-$SLOT
 bridge_name() { echo "kruise${SLOT}n${1##*.}"; }   # at most 12 of the 15 bytes an interface name may have
 
 node_folder() { echo "$STATE/nodes/$1"; }
