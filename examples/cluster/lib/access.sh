@@ -39,8 +39,6 @@ show_env() {
   printf 'export PATH=%q:"$PATH"\n' "$BIN"
 }
 
-process_state() { if grep -q '^State:[[:space:]]*T' "/proc/$1/status" 2>/dev/null; then echo paused; else echo up; fi; }
-
 # LABEL PID: one line; fails if there is no pid.
 status_line() {
   local state=down

@@ -22,7 +22,7 @@ write_cni_config() { # FOLDER NAME
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [{
   "type": "bridge", "bridge": "$(bridge_name "$2")", "isGateway": true, "ipMasq": false,
   "ipam": {"type": "host-local", "dataDir": "/run/cni-addresses",
-           "ranges": [[{"subnet": "$POD_PREFIX.${2##*.}.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+           "ranges": [[{"subnet": "$(pod_range "$2")"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 Y
 }
 

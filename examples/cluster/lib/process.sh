@@ -53,6 +53,10 @@ pid_of() {
 
 is_up() { pid_of "$1" >/dev/null; }
 
+process_state() { # PID
+  if grep -q '^State:[[:space:]]T' "/proc/$1/status" 2>/dev/null; then echo paused; else echo up; fi
+}
+
 # NAME COMMAND...: a session of its own, out of reach of Ctrl-C. The child itself writes its pid,
 # before it becomes COMMAND, so that no interruption can leave an unrecorded process.
 spawn() {

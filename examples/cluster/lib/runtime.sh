@@ -21,7 +21,7 @@ runtime_answers() {
 runtime_running() {
   local pid
   pid=$(runtime_pid "$1")
-  [ -n "$pid" ] && grep -q '^State:[[:space:]]*[^TZ]' "/proc/$pid/status" 2>/dev/null
+  [ -n "$pid" ] && [ "$(process_state "$pid")" = up ]
 }
 
 signal_runtime() { # NAME SIGNAL
