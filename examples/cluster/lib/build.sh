@@ -9,26 +9,19 @@ binaries_cached() { [ "$(cat "$BIN/.id" 2>/dev/null)" = "$BUILD_ID" ]; }
 
 need_binaries() {
   binaries_cached && return
-  mkdir -p "$CACHE"
-  exec {BUILD_LOCK}<"$CACHE"
-  flock -n "$BUILD_LOCK" || { say "waiting for another build in $CACHE"; flock "$BUILD_LOCK"; }
-  if ! binaries_cached; then
-    # In a subshell: GOGC=off must not reach the servers started later (apiserver: 820 MiB instead of 320).
-    # And not as "(...) || die": that would switch off set -e inside.
-    local result
-    set +e
-    (build_kubernetes)
-    result=$?
-    set -e
-    [ $result = 0 ] || die "the build failed (log: $CACHE/build.log); run \"cluster up\" again when the cause is gone"
-  fi
-  exec {BUILD_LOCK}<&-
+  # In a subshell: GOGC=off must not reach the servers started later (apiserver: 820 MiB instead of 320).
+  # And not as "(...) || die": that would switch off set -e inside.
+  local result
+  set +e
+  (build_kubernetes)
+  result=$?
+  set -e
+  [ $result = 0 ] || die "the build failed (log: $CACHE/build.log); run \"cluster up\" again when the cause is gone"
 }
 
 build_kubernetes() {
   set -euo pipefail
   local work=$CACHE/build source=$CACHE/build/src/k8s.io/kubernetes
-  exec {LOCK}<&-
   say "building Kubernetes $KUBERNETES_VERSION once; two to four minutes on two cores"
   mkdir -p "$BIN"
   rm -rf "$work"

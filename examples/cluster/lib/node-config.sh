@@ -8,10 +8,11 @@ write_node_config() { # NAME
   write_cni_config "$folder" "$name"
   write_containerd_config "$folder" "$name"
   write_kubelet_config "$folder" "$name"
-  # kubelet wants these values in /proc/sys; it is shown files instead, and the machine keeps its own.
+  # kubelet and the bridge plugin want these values in /proc/sys; they are shown files instead, and the
+  # machine keeps its own.
   local pair
   for pair in vm.overcommit_memory=1 vm.panic_on_oom=0 kernel.panic=10 kernel.panic_on_oops=1 \
-    kernel.keys.root_maxkeys=1000000 kernel.keys.root_maxbytes=25000000; do
+    kernel.keys.root_maxkeys=1000000 kernel.keys.root_maxbytes=25000000 net.ipv4.ip_forward=1; do
     printf '%s' "${pair#*=}" >"$folder/sysctl/${pair%=*}"
   done
 }

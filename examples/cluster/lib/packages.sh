@@ -6,7 +6,22 @@ RUN_PACKAGES=(etcd-server containerd runc docker-registry containernetworking-pl
 # The compiler, and the one library whose vendored copy is too old for it (see build.sh).
 BUILD_PACKAGES=(golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev)
 
-need_root() { [ "$(id -u)" = 0 ] || die "nodes need root: mount and pid namespaces, bridges, cgroups"; }
+need_root() {
+  [ "$(id -u)" != 0 ] || return 0
+  need_packages      # the more useful message, if something is missing
+  die "nodes need root: mount and pid namespaces, bridges, cgroups"
+}
+
+# Packages and binaries, for one cluster at a time.
+need_software() {
+  binaries_cached && [ -z "$(missing_packages "${RUN_PACKAGES[@]}")" ] && return
+  mkdir -p "$CACHE"
+  exec {CACHE_LOCK}<"$CACHE"
+  flock -n "$CACHE_LOCK" || { say "waiting for another \"cluster up\" that fills $CACHE"; flock "$CACHE_LOCK"; }
+  need_packages
+  need_binaries
+  exec {CACHE_LOCK}<&-
+}
 
 missing_packages() { # PACKAGE...
   local installed package

@@ -96,7 +96,7 @@ stop_process() {
 wait_part() {
   local part=$1 end=$((SECONDS + $2)) seconds=$2
   shift 2
-  until "$@" >/dev/null 2>&1; do
+  until ("$@") >/dev/null 2>&1; do     # a subshell, or a Ctrl-C inside would lose its message
     is_up "$part" || die_part "$part" "ended"
     ((SECONDS < end)) || die_part "$part" "not ready after $seconds s"
     sleep 0.05

@@ -12,7 +12,7 @@ if ! [[ $BASE =~ ^[0-9]{4,5}$ ]] || ((BASE < 2000 || BASE > 64000)); then
   exit 2
 fi
 STATE=${CLUSTER_STATE:-${TMPDIR:-/tmp}/kruise-cluster-$BASE}
-CACHE=${CLUSTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kruise-cluster}
+CACHE=${CLUSTER_CACHE:-${XDG_CACHE_HOME:-${HOME:-~}/.cache}/kruise-cluster}
 STATE=$(realpath -m "$STATE")
 CACHE=$(realpath -m "$CACHE")
 BIN=$CACHE/bin
