@@ -25,7 +25,8 @@ need_software() {
 
 missing_packages() { # PACKAGE...
   local installed package
-  installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii *//p')
+  # it fails when one is unknown, which is an answer, not an error
+  installed=$({ dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null || true; } | sed -n 's/^ii *//p')
   for package; do grep -qx "$package" <<<"$installed" || echo "$package"; done
 }
 
@@ -42,7 +43,7 @@ need_packages() {
   # policy-rc.d that says so; elsewhere RUNLEVEL=1 makes invoke-rc.d skip the start.
   apt-get update -qq >"$CACHE/apt.log" 2>&1 &&
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-      apt-get install -y -qq --no-install-recommends "${missing[@]}" >>"$CACHE/apt.log" 2>&1 || {
+      apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >>"$CACHE/apt.log" 2>&1 || {
     tail -n 15 "$CACHE/apt.log" | sed 's/^/    /' >&2
     die "apt-get failed (all of it: $CACHE/apt.log); check the network and /etc/apt, then run \"cluster up\" again"
   }
