@@ -23,7 +23,7 @@ write_cni_config() { # FOLDER NAME
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [{
   "type": "bridge", "bridge": "$(bridge_name "$2")", "isGateway": true, "ipMasq": false,
   "ipam": {"type": "host-local", "dataDir": "/run/cni-addresses",
-           "ranges": [[{"subnet": "$(pod_range "$2")"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+           "ranges": [[{"subnet": "$POD_PREFIX.${2##*.}.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 Y
 }
 
@@ -56,6 +56,9 @@ Y
 
 # No eviction and no image removal unless the disk is full: tests decide what is deleted.
 # Unlimited events and many API calls: tests must not wait for a kubelet's modesty.
+# A change of the node's state is seen within a second; without a change the Node object is written every
+# five minutes only (unset, that would follow the first number), so that tests which update Nodes meet
+# few conflicts.
 write_kubelet_config() { # FOLDER NAME
   cat >"$1/kubelet.yaml" <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -76,7 +79,8 @@ makeIPTablesUtilChains: false
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 10Mi, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
-nodeStatusUpdateFrequency: 10s
+nodeStatusUpdateFrequency: 1s
+nodeStatusReportFrequency: 5m
 serializeImagePulls: false
 registryPullQPS: 0
 eventRecordQPS: 0

@@ -34,14 +34,7 @@ node_ready() { # NAME
     [ "$(kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
 
-# NAME: tells the API which range the node's bridge has. It is true, and kubelet reports itself Ready
-# at once when its node has a range, instead of ten seconds later.
-assign_pod_range() {
-  kubectl patch node "$1" -p "{\"spec\":{\"podCIDR\":\"$(pod_range "$1")\",\"podCIDRs\":[\"$(pod_range "$1")\"]}}"
-}
-
 wait_node() {
-  wait_part "node-$1" 60 assign_pod_range "$1"
   wait_part "node-$1" 90 node_ready "$1"
   say "node $1 Ready"
 }

@@ -34,7 +34,6 @@ AUTH_PORT=$((BASE + 501))
 SLOT=$((BASE / 1000))
 if ((BASE == 16000)); then NODE_PREFIX=127.0.0; else NODE_PREFIX=127.0.$SLOT; fi
 POD_PREFIX=10.$((180 + SLOT))    # 10.182 .. 10.244; node N has POD_PREFIX.N.0/24
-pod_range() { echo "$POD_PREFIX.${1##*.}.0/24"; }
 bridge_name() { echo "kruise${SLOT}n${1##*.}"; }   # at most 12 of the 15 bytes an interface name may have
 
 node_folder() { echo "$STATE/nodes/$1"; }
