@@ -49,6 +49,7 @@ status_line() {
 
 show_status() {
   [ -d "$STATE/pid" ] || { echo "no cluster in $STATE"; return 1; }
+  check_port_base
   local part name result=0
   printf '%-22s %-9s %s\n' PART PID STATE
   for part in etcd apiserver controller-manager scheduler registry-open registry-auth; do

@@ -57,7 +57,7 @@ process_state() { # PID
   if grep -q '^State:[[:space:]]T' "/proc/$1/status" 2>/dev/null; then echo paused; else echo up; fi
 }
 
-# NAME COMMAND...: a session of its own, out of reach of Ctrl-C. The child itself writes its pid,
+# NAME COMMAND...: detached from the terminal, out of reach of Ctrl-C. The child itself writes its pid,
 # before it becomes COMMAND, so that no interruption can leave an unrecorded process.
 spawn() {
   local name=$1 tries
