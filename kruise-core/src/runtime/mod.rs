@@ -1,0 +1,17 @@
+//! The parts that every controller is made of: caches, queues, expectations, reconcilers, tasks.
+
+mod clock;
+mod config;
+mod key;
+mod metrics;
+mod queue;
+mod runnable;
+mod tasks;
+
+pub use clock::{Clock, SystemClock};
+pub use config::ConfigError;
+pub use key::{Cached, ObjectKey, compare_versions, version_at_least};
+pub use metrics::RuntimeMetrics;
+pub use queue::{Add, Lease, Priority, QueueConfig, Verdict, WorkQueue};
+pub use runnable::{RunError, Runnable};
+pub use tasks::Tasks;
