@@ -1,5 +1,6 @@
 //! The parts that every controller is made of: caches, queues, expectations, reconcilers, tasks.
 
+mod cache;
 mod clock;
 mod config;
 mod key;
@@ -8,6 +9,10 @@ mod queue;
 mod runnable;
 mod tasks;
 
+pub use cache::{
+    Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription, Undecodable,
+    WaitError,
+};
 pub use clock::{Clock, SystemClock};
 pub use config::ConfigError;
 pub use key::{Cached, ObjectKey, compare_versions, version_at_least};
