@@ -3,6 +3,8 @@
 mod cache;
 mod clock;
 mod config;
+mod controller;
+mod expectations;
 mod key;
 mod metrics;
 mod queue;
@@ -15,6 +17,10 @@ pub use cache::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config::ConfigError;
+pub use controller::{
+    Controller, ControllerBuilder, Outcome, ReconcileError, Reconciler, Retry, RunnerConfig,
+};
+pub use expectations::{Expectations, ExpectationsConfig, Expected};
 pub use key::{Cached, ObjectKey, compare_versions, version_at_least};
 pub use metrics::RuntimeMetrics;
 pub use queue::{Add, Lease, Priority, QueueConfig, Verdict, WorkQueue};
