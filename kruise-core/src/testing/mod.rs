@@ -1,0 +1,3 @@
+//! Test support (feature `testing`).
+
+pub mod clock;
