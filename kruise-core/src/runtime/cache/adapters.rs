@@ -18,8 +18,18 @@ impl<T: Cached> Cache<T> {
         let queue = WorkQueue::new(QueueConfig::named(self.name()));
         let target = queue.clone();
         let subscription = self.subscribe(move |delta| {
-            let priority = if delta.is_initial() { Priority::LOW } else { Priority::NORMAL };
-            target.add_with(delta.key(), Add { priority, after: None });
+            let priority = if delta.is_initial() {
+                Priority::LOW
+            } else {
+                Priority::NORMAL
+            };
+            target.add_with(
+                delta.key(),
+                Add {
+                    priority,
+                    after: None,
+                },
+            );
         });
         futures::stream::unfold((queue, subscription), |(queue, subscription)| async move {
             let lease = queue.next().await?;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-
 use jiff::Timestamp;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -78,9 +77,16 @@ struct WireStatus {
 
 impl<'de> Deserialize<'de> for SlimPod {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let WirePod { metadata, spec, status } = WirePod::deserialize(deserializer)?;
+        let WirePod {
+            metadata,
+            spec,
+            status,
+        } = WirePod::deserialize(deserializer)?;
         Ok(Self {
-            key: ObjectKey { namespace: metadata.namespace.map(Into::into), name: metadata.name.into() },
+            key: ObjectKey {
+                namespace: metadata.namespace.map(Into::into),
+                name: metadata.name.into(),
+            },
             uid: metadata.uid,
             resource_version: metadata.resource_version,
             generation: metadata.generation,
@@ -90,7 +96,11 @@ impl<'de> Deserialize<'de> for SlimPod {
             annotations: metadata.annotations,
             owners: metadata.owner_references,
             node_name: spec.node_name.filter(|name| !name.is_empty()),
-            readiness_gates: spec.readiness_gates.into_iter().map(|gate| gate.condition_type).collect(),
+            readiness_gates: spec
+                .readiness_gates
+                .into_iter()
+                .map(|gate| gate.condition_type)
+                .collect(),
             init_containers: spec.init_containers,
             containers: spec.containers,
             phase: status.phase,
@@ -103,7 +113,9 @@ impl<'de> Deserialize<'de> for SlimPod {
 }
 
 /// `null` is the default: Go writes it for empty lists and maps.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -132,7 +144,9 @@ pub(super) fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
 }
 
 /// `state` of a container: when it began to run.
-pub(super) fn running_since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn running_since<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct State {
@@ -167,10 +181,7 @@ fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StrMap, D::
     filtered(deserializer, SlimPod::keeps_annotation)
 }
 
-fn filtered<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    keeps: fn(&str) -> bool,
-) -> Result<StrMap, D::Error> {
+fn filtered<'de, D: Deserializer<'de>>(deserializer: D, keeps: fn(&str) -> bool) -> Result<StrMap, D::Error> {
     deserializer.deserialize_option(Filtered(keeps))
 }
 

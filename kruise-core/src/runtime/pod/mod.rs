@@ -179,12 +179,15 @@ impl SlimPod {
 
     /// The condition of this type.
     pub fn condition(&self, r#type: &str) -> Option<&SlimCondition> {
-        self.conditions.iter().find(|condition| &*condition.r#type == r#type)
+        self.conditions
+            .iter()
+            .find(|condition| &*condition.r#type == r#type)
     }
 
     /// Whether its `Ready` condition holds.
     pub fn is_ready(&self) -> bool {
-        self.condition("Ready").is_some_and(|ready| ready.status == ConditionStatus::True)
+        self.condition("Ready")
+            .is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
     /// Whether it is being deleted.
@@ -194,7 +197,10 @@ impl SlimPod {
 
     /// The status of a container or init container.
     pub fn container_status(&self, name: &str) -> Option<&SlimContainerStatus> {
-        let all = self.container_statuses.iter().chain(&self.init_container_statuses);
+        let all = self
+            .container_statuses
+            .iter()
+            .chain(&self.init_container_statuses);
         all.into_iter().find(|status| &*status.name == name)
     }
 }
@@ -248,8 +254,10 @@ impl StrMap {
 impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for StrMap {
     /// Of several values of one key, the last counts.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> =
-            pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let mut pairs: Vec<(Box<str>, Box<str>)> = pairs
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
         pairs.reverse();
         pairs.sort_by(|left, right| left.0.cmp(&right.0));
         pairs.dedup_by(|later, earlier| later.0 == earlier.0);

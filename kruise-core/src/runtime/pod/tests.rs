@@ -46,7 +46,10 @@ fn time(text: &str) -> Timestamp {
 fn everything_that_controllers_read_is_kept() {
     let pod: SlimPod = serde_json::from_str(&full().to_string()).unwrap();
     assert_eq!(pod.key(), ObjectKey::new("shop", "web-1"));
-    assert_eq!((pod.uid(), pod.resource_version(), pod.generation), ("u-1", "42", 3));
+    assert_eq!(
+        (pod.uid(), pod.resource_version(), pod.generation),
+        ("u-1", "42", 3)
+    );
     assert_eq!(pod.creation_timestamp, Some(time("2024-05-01T10:00:00Z")));
     assert!(pod.is_terminating());
     assert_eq!(pod.labels.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
@@ -55,14 +58,29 @@ fn everything_that_controllers_read_is_kept() {
     assert_eq!(pod.node_name.as_deref(), Some("n1"));
     assert_eq!(pod.readiness_gates[0].as_ref(), "InPlaceUpdateReady");
     assert!(pod.init_containers[0].restarts_always && !pod.init_containers[1].restarts_always);
-    assert_eq!((pod.containers[0].name.as_ref(), pod.containers[0].image.as_ref()), ("main", "web:1"));
-    assert_eq!((pod.phase, pod.pod_ip.as_deref()), (Phase::Running, Some("10.0.0.1")));
+    assert_eq!(
+        (pod.containers[0].name.as_ref(), pod.containers[0].image.as_ref()),
+        ("main", "web:1")
+    );
+    assert_eq!(
+        (pod.phase, pod.pod_ip.as_deref()),
+        (Phase::Running, Some("10.0.0.1"))
+    );
     assert!(pod.is_ready());
-    assert_eq!(pod.condition("Ready").unwrap().last_transition_time, Some(time("2024-05-01T10:01:00Z")));
+    assert_eq!(
+        pod.condition("Ready").unwrap().last_transition_time,
+        Some(time("2024-05-01T10:01:00Z"))
+    );
     assert_eq!(pod.condition("New").unwrap().status, ConditionStatus::Unknown);
     let status = pod.container_status("main").unwrap();
-    assert_eq!((status.image_id.as_ref(), status.container_id.as_deref()), ("web@sha256:1", Some("containerd://1")));
-    assert_eq!((status.ready, status.restart_count, status.started), (true, 2, Some(true)));
+    assert_eq!(
+        (status.image_id.as_ref(), status.container_id.as_deref()),
+        ("web@sha256:1", Some("containerd://1"))
+    );
+    assert_eq!(
+        (status.ready, status.restart_count, status.started),
+        (true, 2, Some(true))
+    );
     assert_eq!(status.running_since, Some(time("2024-05-01T10:00:30Z")));
     assert_eq!(pod.container_status("mesh").unwrap().running_since, None);
 }
@@ -79,7 +97,10 @@ fn annotations_are_kept_only_if_somebody_reads_them() {
             "kruise.io/sidecarset-hash"
         ]
     );
-    assert_eq!(pod.annotations.get("controller.kubernetes.io/pod-deletion-cost"), Some("5"));
+    assert_eq!(
+        pod.annotations.get("controller.kubernetes.io/pod-deletion-cost"),
+        Some("5")
+    );
     assert!(!pod.annotations.contains_key("other"));
 }
 
@@ -102,13 +123,22 @@ fn absent_and_null_fields_are_empty() {
         let pod: SlimPod = serde_json::from_str(text).unwrap();
         assert_eq!(pod.key, ObjectKey::cluster("p"));
         assert!(pod.labels.is_empty() && pod.containers.is_empty() && pod.conditions.is_empty());
-        assert_eq!((pod.node_name, pod.pod_ip, pod.phase), (None, None, Phase::Unknown));
+        assert_eq!(
+            (pod.node_name, pod.pod_ip, pod.phase),
+            (None, None, Phase::Unknown)
+        );
     }
 }
 
 #[test]
 fn what_is_no_pod_is_an_error_and_no_panic() {
-    for text in ["null", "7", "{}", r#"{"metadata":{}}"#, r#"{"metadata":{"name":"p"},"spec":{"containers":7}}"#] {
+    for text in [
+        "null",
+        "7",
+        "{}",
+        r#"{"metadata":{}}"#,
+        r#"{"metadata":{"name":"p"},"spec":{"containers":7}}"#,
+    ] {
         assert!(serde_json::from_str::<SlimPod>(text).is_err(), "{text}");
     }
 }
