@@ -56,7 +56,7 @@ fn main() {
     let report = json!({
         "json_bytes_per_pod": pod_text(0, 1).len(),
         "cached_bytes_per_pod": {
-            "typed": bytes_per_pod(sample, |text| decode::<Pod>(text)),
+            "typed": bytes_per_pod(sample, decode::<Pod>),
             "typed_trimmed": bytes_per_pod(sample, |text| {
                 let mut pod = decode::<Pod>(text);
                 pod.metadata.managed_fields = None;
@@ -65,7 +65,7 @@ fn main() {
                 }
                 pod
             }),
-            "slim": bytes_per_pod(sample, |text| decode::<SlimPod>(text)),
+            "slim": bytes_per_pod(sample, decode::<SlimPod>),
         },
         "relist_slim": {
             "unchanged": relist(pods, 0),
@@ -102,14 +102,25 @@ fn relist(count: usize, nth: usize) -> Value {
     PEAK.store(live(), Ordering::Relaxed);
     let pages = (0..count).step_by(PAGE).flat_map(|start| {
         let end = (start + PAGE).min(count);
-        let version = |number: usize| if nth > 0 && number % nth == 0 { 2 } else { 1 };
-        let texts: Vec<_> = (start..end)
-            .map(|number| pod_text(number, version(number)))
-            .collect();
-        let text = format!("[{}]", texts.join(","));
-        drop(texts);
-        // The whole page is text and decoded objects at once, as in an answer of the server.
-        decode::<Vec<SlimPod>>(&text)
+        let version = |number: usize| {
+            if nth > 0 && number.is_multiple_of(nth) {
+                2
+            } else {
+                1
+            }
+        };
+        let mut text = String::with_capacity(PAGE * 9_000);
+        text.push('[');
+        for number in start..end {
+            text.push_str(&pod_text(number, version(number)));
+            text.push(if number + 1 < end { ',' } else { ']' });
+        }
+        text.shrink_to_fit();
+        // What a client has in memory at once: the answer as bytes and as text, and the objects of the page.
+        let bytes = text.clone();
+        let page = decode::<Vec<SlimPod>>(&text);
+        drop(bytes);
+        page
     });
     writer.relist(pages);
     let peak = PEAK.load(Ordering::Relaxed) - before;
@@ -122,7 +133,7 @@ fn relist(count: usize, nth: usize) -> Value {
 /// A pod with two containers, as a server sends it.
 fn pod_text(number: usize, version: usize) -> String {
     let name = format!("web-7d4b9c6f5d-{number:06}");
-    let env: Vec<_> = (0..12)
+    let env: Vec<_> = (0..20)
         .map(|n| json!({"name": format!("SETTING_{n}"), "value": format!("value of setting {n}")}))
         .collect();
     let container = |name: &str| {
