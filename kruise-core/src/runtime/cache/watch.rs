@@ -90,7 +90,7 @@ where
 {
     let Source {
         api,
-        config,
+        mut config,
         labels,
         fields,
         map,
@@ -98,6 +98,7 @@ where
         writer,
         cache,
     } = source;
+    config.list_timeout = config.list_timeout.max(Duration::from_secs(1));
     let namespace = api.namespace().map(str::to_owned);
     let client = listening(api.into_client(), &cache);
     let mut api: Api<Envelope<K, D>> = Api::all(client);
