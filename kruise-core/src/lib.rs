@@ -1,5 +1,7 @@
 //! Work in progress.
 
+pub mod api;
+pub mod gates;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
