@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod gates;
+pub mod manager;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -62,4 +62,3 @@ pub const CONTAINER_LAUNCH_PRIORITY: &str = "apps.kruise.io/container-launch-pri
 pub const RUNTIME_CONTAINERS_META: &str = "apps.kruise.io/runtime-containers-meta";
 /// Label of a Pod: where it is in its lifecycle.
 pub const LIFECYCLE_STATE: &str = "lifecycle.apps.kruise.io/state";
-

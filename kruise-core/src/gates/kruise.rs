@@ -12,8 +12,18 @@ impl GateRegistry {
     /// The gates of OpenKruise 0.8: [`POD_WEBHOOK`] and [`KRUISE_DAEMON`], both beta and on.
     pub fn kruise() -> Self {
         Self::new()
-            .gate(POD_WEBHOOK, true, Stage::Beta, "Webhooks for the creation of Pods, which SidecarSet needs.")
-            .gate(KRUISE_DAEMON, true, Stage::Beta, "Image pulls ahead of time by the node agent.")
+            .gate(
+                POD_WEBHOOK,
+                true,
+                Stage::Beta,
+                "Webhooks for the creation of Pods, which SidecarSet needs.",
+            )
+            .gate(
+                KRUISE_DAEMON,
+                true,
+                Stage::Beta,
+                "Image pulls ahead of time by the node agent.",
+            )
     }
 
     /// Applies the rule of OpenKruise's environment variable `CUSTOM_RESOURCE_ENABLE`, whose text is `kinds`: a list
@@ -21,7 +31,12 @@ impl GateRegistry {
     /// an explicit setting still wins. `None` and empty texts change nothing.
     #[must_use]
     pub fn custom_resource_enable(self, kinds: Option<&str>) -> Self {
-        let mut kinds = kinds.unwrap_or_default().split(',').map(str::trim).filter(|kind| !kind.is_empty()).peekable();
+        let mut kinds = kinds
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|kind| !kind.is_empty())
+            .peekable();
         if kinds.peek().is_none() || kinds.any(|kind| kind == "SidecarSet") {
             self
         } else {

@@ -85,7 +85,12 @@ impl GateRegistry {
     #[must_use]
     pub fn gate(mut self, gate: Gate, default: bool, stage: Stage, description: &'static str) -> Self {
         self.gates.retain(|info| info.gate != gate);
-        self.gates.push(GateInfo { gate, default, stage, description });
+        self.gates.push(GateInfo {
+            gate,
+            default,
+            stage,
+            description,
+        });
         self
     }
 
@@ -138,12 +143,16 @@ impl GateRegistry {
         let mut set: Vec<(Gate, bool)> = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let Some((name, value)) = part.split_once('=') else {
-                return Err(GateError::MissingValue { text: part.to_owned() });
+                return Err(GateError::MissingValue {
+                    text: part.to_owned(),
+                });
             };
             let (name, value) = (name.trim(), value.trim());
             let gate = self.find(name)?;
             if set.iter().any(|(other, _)| *other == gate) {
-                return Err(GateError::Duplicate { name: name.to_owned() });
+                return Err(GateError::Duplicate {
+                    name: name.to_owned(),
+                });
             }
             let value = parse_bool(value).ok_or_else(|| GateError::InvalidValue {
                 name: name.to_owned(),
@@ -155,11 +164,18 @@ impl GateRegistry {
     }
 
     fn find(&self, name: &str) -> Result<Gate, GateError> {
-        self.gates.iter().map(|info| info.gate).find(|gate| gate.name() == name).ok_or_else(|| {
-            let mut known: Vec<_> = self.gates.iter().map(|info| info.gate.name()).collect();
-            known.sort_unstable();
-            GateError::Unknown { name: name.to_owned(), known: known.join(", ") }
-        })
+        self.gates
+            .iter()
+            .map(|info| info.gate)
+            .find(|gate| gate.name() == name)
+            .ok_or_else(|| {
+                let mut known: Vec<_> = self.gates.iter().map(|info| info.gate.name()).collect();
+                known.sort_unstable();
+                GateError::Unknown {
+                    name: name.to_owned(),
+                    known: known.join(", "),
+                }
+            })
     }
 
     /// One line a gate for `--help`, sorted by name: `Name=true|false (BETA - default=true) What it does.`
@@ -168,9 +184,16 @@ impl GateRegistry {
         gates.sort_unstable_by_key(|info| info.gate);
         let lines: Vec<_> = gates
             .into_iter()
-            .map(|GateInfo { gate, default, stage, description }| {
-                format!("{gate}=true|false ({stage} - default={default}) {description}")
-            })
+            .map(
+                |GateInfo {
+                     gate,
+                     default,
+                     stage,
+                     description,
+                 }| {
+                    format!("{gate}=true|false ({stage} - default={default}) {description}")
+                },
+            )
             .collect();
         lines.join("\n")
     }

@@ -35,20 +35,32 @@ pub struct Gates {
 impl Gates {
     /// Defaults, then settings, then what requires an off gate goes off, then what an on gate enables goes on.
     pub(super) fn resolve(registry: &GateRegistry, set: &[(Gate, bool)]) -> Result<Self, GateError> {
-        let states = registry.gates().map(|info| (info.gate, info.default)).chain(set.iter().copied()).collect();
-        let mut gates = Self { states, forced: Vec::new() };
+        let states = registry
+            .gates()
+            .map(|info| (info.gate, info.default))
+            .chain(set.iter().copied())
+            .collect();
+        let mut gates = Self {
+            states,
+            forced: Vec::new(),
+        };
         // A gate follows at most once in each direction, so both loops end, whatever circles there are.
         while let Some(forced) = gates.broken(&registry.requires, false) {
             gates.force(forced);
         }
-        let backwards: Vec<_> = registry.enables.iter().map(|(gate, other)| (*other, *gate)).collect();
+        let backwards: Vec<_> = registry
+            .enables
+            .iter()
+            .map(|(gate, other)| (*other, *gate))
+            .collect();
         while let Some(forced) = gates.broken(&backwards, true) {
             gates.force(forced);
         }
         match gates.broken(&registry.requires, false) {
-            Some(Forced { gate, because, .. }) => {
-                Err(GateError::Conflict { enabled: gate.name(), needed: because.name() })
-            }
+            Some(Forced { gate, because, .. }) => Err(GateError::Conflict {
+                enabled: gate.name(),
+                needed: because.name(),
+            }),
             None => Ok(gates),
         }
     }
@@ -57,8 +69,14 @@ impl Gates {
     fn broken(&self, rules: &[(Gate, Gate)], state: bool) -> Option<Forced> {
         rules
             .iter()
-            .find(|(follower, leader)| self.get(*leader) == Some(state) && self.get(*follower) == Some(!state))
-            .map(|&(gate, because)| Forced { gate, enabled: state, because })
+            .find(|(follower, leader)| {
+                self.get(*leader) == Some(state) && self.get(*follower) == Some(!state)
+            })
+            .map(|&(gate, because)| Forced {
+                gate,
+                enabled: state,
+                because,
+            })
     }
 
     fn force(&mut self, forced: Forced) {
@@ -74,6 +92,11 @@ impl Gates {
     /// Whether a gate is on. A gate that the registry does not have is off.
     pub fn is_enabled(&self, gate: Gate) -> bool {
         self.get(gate).unwrap_or(false)
+    }
+
+    /// All gates with their states, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (Gate, bool)> + '_ {
+        self.states.iter().map(|(gate, enabled)| (*gate, *enabled))
     }
 
     /// What dependencies changed, to be told to the user at start.

@@ -29,22 +29,38 @@ fn blanks_and_empty_parts_are_skipped() {
 #[test]
 fn an_unknown_gate_is_refused_with_the_known_ones() {
     let error = abc().parse("D=true").unwrap_err();
-    assert_eq!(error.to_string(), "unknown feature gate \"D\", known are: A, B, C");
+    assert_eq!(
+        error.to_string(),
+        "unknown feature gate \"D\", known are: A, B, C"
+    );
 }
 
 #[test]
 fn duplicates_and_what_is_no_boolean_are_refused() {
-    assert_eq!(abc().parse("A=true,A=true"), Err(GateError::Duplicate { name: "A".into() }));
+    assert_eq!(
+        abc().parse("A=true,A=true"),
+        Err(GateError::Duplicate { name: "A".into() })
+    );
     assert_eq!(
         abc().parse("A=yes"),
-        Err(GateError::InvalidValue { name: "A".into(), value: "yes".into() })
+        Err(GateError::InvalidValue {
+            name: "A".into(),
+            value: "yes".into()
+        })
     );
-    assert_eq!(abc().parse("A"), Err(GateError::MissingValue { text: "A".into() }));
+    assert_eq!(
+        abc().parse("A"),
+        Err(GateError::MissingValue { text: "A".into() })
+    );
 }
 
 #[test]
 fn an_off_gate_turns_off_what_requires_it_through_any_number_of_steps() {
-    let gates = abc().requires(A, B).requires(B, C).parse("A=true,C=false").unwrap();
+    let gates = abc()
+        .requires(A, B)
+        .requires(B, C)
+        .parse("A=true,C=false")
+        .unwrap();
     assert_eq!(gates.to_string(), "A=false,B=false,C=false");
     let told: Vec<_> = gates.forced().iter().map(ToString::to_string).collect();
     assert_eq!(told, ["B is off because C is off", "A is off because B is off"]);
@@ -62,19 +78,31 @@ fn an_on_gate_turns_on_what_it_enables() {
 fn dependencies_that_contradict_each_other_are_refused() {
     // A needs nothing, but turns B on, which may not be on without C.
     let registry = abc().enables(A, B).requires(B, C);
-    assert_eq!(registry.parse("A=true"), Err(GateError::Conflict { enabled: "B", needed: "C" }));
+    assert_eq!(
+        registry.parse("A=true"),
+        Err(GateError::Conflict {
+            enabled: "B",
+            needed: "C"
+        })
+    );
     assert!(registry.parse("A=true,C=true").is_ok());
 }
 
 #[test]
 fn a_circle_of_dependencies_is_followed_once() {
     let registry = abc().requires(A, B).requires(B, A);
-    assert_eq!(registry.parse("B=true").unwrap().to_string(), "A=false,B=false,C=false");
+    assert_eq!(
+        registry.parse("B=true").unwrap().to_string(),
+        "A=false,B=false,C=false"
+    );
 }
 
 #[test]
 fn the_gates_of_kruise_are_on_by_default() {
-    assert_eq!(GateRegistry::kruise().defaults().unwrap().to_string(), "KruiseDaemon=true,PodWebhook=true");
+    assert_eq!(
+        GateRegistry::kruise().defaults().unwrap().to_string(),
+        "KruiseDaemon=true,PodWebhook=true"
+    );
 }
 
 #[test]
@@ -88,7 +116,10 @@ fn custom_resources_without_sidecarset_turn_the_default_of_the_pod_webhook_off()
         (Some("CloneSet"), "PodWebhook=true", true),
         (Some("SidecarSet"), "PodWebhook=false", false),
     ] {
-        let gates = GateRegistry::kruise().custom_resource_enable(kinds).parse(flag).unwrap();
+        let gates = GateRegistry::kruise()
+            .custom_resource_enable(kinds)
+            .parse(flag)
+            .unwrap();
         assert_eq!(gates.is_enabled(POD_WEBHOOK), on, "{kinds:?} {flag:?}");
     }
 }

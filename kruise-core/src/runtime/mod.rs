@@ -12,8 +12,8 @@ mod runnable;
 mod tasks;
 
 pub use cache::{
-    Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription, Undecodable,
-    WaitError,
+    Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription,
+    Undecodable, WaitError,
 };
 pub use clock::{Clock, SystemClock};
 pub use config::ConfigError;

@@ -35,7 +35,10 @@ pub fn server() -> (Client, Server) {
         let tell = tell.clone();
         async move {
             let (answer, answered) = oneshot::channel();
-            let _ = tell.send(Asked { uri: request.uri().to_string(), answer });
+            let _ = tell.send(Asked {
+                uri: request.uri().to_string(),
+                answer,
+            });
             match answered.await {
                 Ok(answer) => Ok(answer),
                 Err(_) => std::future::pending::<Result<Answer, Infallible>>().await,
@@ -48,7 +51,10 @@ pub fn server() -> (Client, Server) {
 impl Server {
     /// The next request. Fails after a minute without one.
     pub async fn next(&mut self) -> Asked {
-        tokio::time::timeout(Duration::from_secs(60), self.0.recv()).await.expect("no request came").unwrap()
+        tokio::time::timeout(Duration::from_secs(60), self.0.recv())
+            .await
+            .expect("no request came")
+            .unwrap()
     }
 
     /// The next request after any time.
@@ -67,11 +73,16 @@ impl Asked {
     }
 
     fn respond(self, status: StatusCode, body: BoxBody<Bytes, Infallible>) {
-        let _ = self.answer.send(Response::builder().status(status).body(body).unwrap());
+        let _ = self
+            .answer
+            .send(Response::builder().status(status).body(body).unwrap());
     }
 
     pub fn json(self, value: &Value) {
-        self.respond(StatusCode::OK, Full::new(Bytes::from(value.to_string())).boxed_unsync());
+        self.respond(
+            StatusCode::OK,
+            Full::new(Bytes::from(value.to_string())).boxed_unsync(),
+        );
     }
 
     /// A list of these objects.
@@ -104,11 +115,17 @@ impl Asked {
 
 impl Watch {
     pub fn send(&self, kind: &str, object: &Value) {
-        let _ = self.0.send(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"));
+        let _ = self
+            .0
+            .send(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"));
     }
 
     pub fn bookmark(&self, version: &str, ends_list: bool) {
-        let annotations = if ends_list { json!({"k8s.io/initial-events-end": "true"}) } else { json!({}) };
+        let annotations = if ends_list {
+            json!({"k8s.io/initial-events-end": "true"})
+        } else {
+            json!({})
+        };
         self.send(
             "BOOKMARK",
             &json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": version, "annotations": annotations}}),

@@ -76,7 +76,10 @@ impl CacheConfig {
             return Err(ConfigError::new("pageSize", "must be above zero"));
         }
         if self.watch_timeout < Duration::from_secs(1) || self.watch_timeout.as_secs() > u64::from(u32::MAX) {
-            return Err(ConfigError::new("watchTimeout", "must be at least one second and fit 32 bits"));
+            return Err(ConfigError::new(
+                "watchTimeout",
+                "must be at least one second and fit 32 bits",
+            ));
         }
         if self.idle_margin.is_zero() {
             return Err(ConfigError::new("idleMargin", "must be above zero"));
