@@ -50,7 +50,7 @@ pub struct LeaderElection {
     fence: Fence,
     metrics: Option<ManagerMetrics>,
     /// The Lease as last seen, and when it was first seen like that.
-    observed: Option<(Record, Instant)>,
+    observed: Option<(Seen, Instant)>,
     /// Set while nothing else than the last write can have changed the Lease.
     written: Option<Seen>,
 }
@@ -209,22 +209,22 @@ impl LeaderElection {
         }
     }
 
-    /// Remembers since when the Lease has been as it is. One that vanished is remembered as it was: its holder may not
-    /// have noticed.
+    /// Remembers since when the Lease has been as it is. By its version, because a holder whose clock stands still
+    /// renews as well. One that vanished is remembered as it was: its holder may not have noticed.
     fn observe(&mut self, seen: Option<&Seen>) {
         let Some(seen) = seen else { return };
         if self
             .observed
             .as_ref()
-            .is_none_or(|(record, _)| *record != seen.record)
+            .is_none_or(|(last, _)| last.version != seen.version)
         {
-            self.observed = Some((seen.record.clone(), Instant::now()));
+            self.observed = Some((seen.clone(), Instant::now()));
         }
     }
 
     /// Who else may act now.
     fn holder(&self) -> Option<String> {
-        let (record, since) = self.observed.as_ref()?;
+        let (Seen { record, .. }, since) = self.observed.as_ref()?;
         // What the holder was promised counts, and what it should have been promised.
         let held = since.elapsed() < record.duration.max(self.config.lease_duration);
         (held && !record.holder.is_empty() && record.holder != self.identity).then(|| record.holder.clone())

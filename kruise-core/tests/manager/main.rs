@@ -1,0 +1,11 @@
+//! Tests of the manager module, in one program so that it is linked once.
+
+mod client;
+mod election;
+mod election_chaos;
+mod events;
+mod health;
+mod lease_faults;
+mod lease_server;
+mod run;
+mod support;
