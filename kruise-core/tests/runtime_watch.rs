@@ -1,4 +1,5 @@
 //! The watch of a cache against a server whose answers the test gives by hand.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by them")]
 
 mod common;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 use common::{Asked, Server, pod, server};
 use k8s_openapi::api::core::v1::Pod;
 use kruise_core::runtime::{
-    Cache, CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey, RuntimeMetrics, Tasks,
+    Cache, CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey, RuntimeMetrics, SlimPod, Tasks,
 };
 use kube_client::Api;
 use kube_core::ResourceExt;
@@ -418,4 +419,30 @@ async fn cancelling_the_driver_closes_the_watch() {
     assert!(tasks.shutdown(Duration::from_secs(1)).await);
     assert_eq!(cache.len(), 1);
     assert!(cache.wait_for("ua", "99", Duration::from_secs(1)).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slim_pods_are_decoded_straight_from_the_watch() {
+    let (client, mut server) = server();
+    let (cache, driver) = CacheBuilder::new(Api::<Pod>::all(client))
+        .config(paged())
+        .decode::<SlimPod>()
+        .build();
+    let by_node = cache.index(|pod: &SlimPod| pod.node_name.clone());
+    let tasks = Tasks::new();
+    tasks.spawn("watch", driver.run(tasks.token()));
+    let mut scheduled = pod("a", "ua", "1");
+    scheduled["spec"] = json!({"nodeName": "n1", "containers": [{"name": "main", "image": "web:1"}]});
+    let mut broken = pod("b", "ub", "2");
+    broken["spec"] = json!({"containers": 7});
+    server.next().await.list("10", &[scheduled.clone(), broken]);
+    cache.synced().await;
+    assert_eq!((cache.name(), cache.len()), ("pods", 1));
+    let watch = server.next().await.open();
+    scheduled["metadata"]["resourceVersion"] = json!("11");
+    scheduled["status"] = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    watch.send("MODIFIED", &scheduled);
+    cache.wait_for("ua", "11", Duration::from_secs(1)).await.unwrap();
+    let on_node = cache.by_index(&by_node, &"n1".into());
+    assert!(on_node[0].is_ready() && &*on_node[0].containers[0].image == "web:1");
 }

@@ -17,19 +17,19 @@ use tokio::sync::{mpsc, oneshot};
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// A request that waits for its answer.
-pub struct Asked {
+pub(crate) struct Asked {
     /// Path and query.
-    pub uri: String,
+    pub(crate) uri: String,
     answer: oneshot::Sender<Answer>,
 }
 
 /// An open watch; dropping it ends the response.
-pub struct Watch(mpsc::UnboundedSender<String>);
+pub(crate) struct Watch(mpsc::UnboundedSender<String>);
 
 /// Receives the requests of a client in order.
-pub struct Server(mpsc::UnboundedReceiver<Asked>);
+pub(crate) struct Server(mpsc::UnboundedReceiver<Asked>);
 
-pub fn server() -> (Client, Server) {
+pub(crate) fn server() -> (Client, Server) {
     let (tell, told) = mpsc::unbounded_channel();
     let service = tower::service_fn(move |request: Request<Body>| {
         let tell = tell.clone();
@@ -50,7 +50,7 @@ pub fn server() -> (Client, Server) {
 
 impl Server {
     /// The next request. Fails after a minute without one.
-    pub async fn next(&mut self) -> Asked {
+    pub(crate) async fn next(&mut self) -> Asked {
         tokio::time::timeout(Duration::from_secs(60), self.0.recv())
             .await
             .expect("no request came")
@@ -58,17 +58,17 @@ impl Server {
     }
 
     /// The next request after any time.
-    pub async fn next_whenever(&mut self) -> Asked {
+    pub(crate) async fn next_whenever(&mut self) -> Asked {
         self.0.recv().await.unwrap()
     }
 }
 
 impl Asked {
-    pub fn is_watch(&self) -> bool {
+    pub(crate) fn is_watch(&self) -> bool {
         self.uri.contains("watch=true")
     }
 
-    pub fn is_streaming_list(&self) -> bool {
+    pub(crate) fn is_streaming_list(&self) -> bool {
         self.uri.contains("sendInitialEvents=true")
     }
 
@@ -78,7 +78,7 @@ impl Asked {
             .send(Response::builder().status(status).body(body).unwrap());
     }
 
-    pub fn json(self, value: &Value) {
+    pub(crate) fn json(self, value: &Value) {
         self.respond(
             StatusCode::OK,
             Full::new(Bytes::from(value.to_string())).boxed_unsync(),
@@ -86,14 +86,14 @@ impl Asked {
     }
 
     /// A list of these objects.
-    pub fn list(self, version: &str, items: &[Value]) {
+    pub(crate) fn list(self, version: &str, items: &[Value]) {
         assert!(!self.is_watch(), "{} is no list", self.uri);
         self.json(&json!({"kind": "PodList", "apiVersion": "v1",
                           "metadata": {"resourceVersion": version}, "items": items}));
     }
 
     /// An error of the API server.
-    pub fn refuse(self, code: u16, reason: &str) {
+    pub(crate) fn refuse(self, code: u16, reason: &str) {
         let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
                           "reason": reason, "message": reason});
         let status = StatusCode::from_u16(code).unwrap();
@@ -101,7 +101,7 @@ impl Asked {
     }
 
     /// Opens the watch.
-    pub fn open(self) -> Watch {
+    pub(crate) fn open(self) -> Watch {
         assert!(self.is_watch(), "{} is no watch", self.uri);
         let (send, receive) = mpsc::unbounded_channel::<String>();
         let lines = futures::stream::unfold(receive, |mut receive| async move {
@@ -114,13 +114,13 @@ impl Asked {
 }
 
 impl Watch {
-    pub fn send(&self, kind: &str, object: &Value) {
+    pub(crate) fn send(&self, kind: &str, object: &Value) {
         let _ = self
             .0
             .send(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"));
     }
 
-    pub fn bookmark(&self, version: &str, ends_list: bool) {
+    pub(crate) fn bookmark(&self, version: &str, ends_list: bool) {
         let annotations = if ends_list {
             json!({"k8s.io/initial-events-end": "true"})
         } else {
@@ -132,7 +132,7 @@ impl Watch {
         );
     }
 
-    pub fn gone(&self) {
+    pub(crate) fn gone(&self) {
         self.send(
             "ERROR",
             &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
@@ -141,7 +141,7 @@ impl Watch {
     }
 }
 
-pub fn pod(name: &str, uid: &str, version: &str) -> Value {
+pub(crate) fn pod(name: &str, uid: &str, version: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
            "metadata": {"namespace": "ns", "name": name, "uid": uid, "resourceVersion": version}})
 }

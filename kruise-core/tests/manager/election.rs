@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::lease_server::LeaseServer;
+use crate::lease_server::{Fault, LeaseServer};
 use crate::support::encode;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -127,6 +127,29 @@ async fn a_leader_that_cannot_renew_stops_its_work_before_the_lease_can_pass_on(
     assert_eq!(told.lock().unwrap().as_secs(), 10);
     assert_eq!(start.elapsed().as_secs(), 14);
     assert!(!fence.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_counts_from_before_a_renewal_was_sent_not_from_its_late_answer() {
+    let server = LeaseServer::default();
+    let requests = AtomicUsize::new(0);
+    // Read and create at 0 s; one renewal at 2 s whose answer comes at 6.5 s; then nothing arrives any more.
+    let client = server.client_with(move || match requests.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Fault::default(),
+        2 => Fault {
+            after: Duration::from_millis(4500),
+            ..Fault::default()
+        },
+        _ => Fault {
+            lost: true,
+            ..Fault::default()
+        },
+    });
+    let leadership = candidate(client).acquire(&never()).await.unwrap();
+    let (start, stop) = (Instant::now(), never());
+    let held = leadership.hold(&stop, |_| std::future::pending::<()>()).await;
+    assert_eq!(held, Err(ElectionError::Expired));
+    assert_eq!(start.elapsed().as_secs(), 2 + 14);
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,6 +52,10 @@ impl LeaseStore {
             name: Some(self.name.clone()),
             ..ObjectMeta::default()
         };
+        #[allow(
+            clippy::needless_update,
+            reason = "later versions of Kubernetes may have more fields"
+        )]
         let lease = Lease {
             metadata,
             spec: Some(record.spec()),

@@ -21,9 +21,21 @@ use crate::runtime::{Clock, ConfigError};
 /// Needs the verbs `get`, `create` and `patch` on Leases in its namespace. Its client should be one of its own, so that
 /// no controller makes renewals wait for a rate limit.
 ///
-/// ```no_run
-/// # // Needs an API server.
-/// # async fn doc(client: kube_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # use std::convert::Infallible;
+/// # use http::{Method, Request, Response};
+/// # use kube_client::client::Body;
+/// # // A server without a Lease that takes what it is given.
+/// # async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+/// #     let found = *request.method() != Method::GET;
+/// #     let missing = Body::from(br#"{"status":"Failure","code":404,"reason":"NotFound"}"#.to_vec());
+/// #     let mut response = Response::new(if found { request.into_body() } else { missing });
+/// #     *response.status_mut() = if found { 200 } else { 404 }.try_into().unwrap();
+/// #     Ok(response)
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = kube_client::Client::new(tower::service_fn(answer), "default");
 /// use std::sync::Arc;
 /// use kruise_core::manager::{ElectionConfig, LeaderElection};
 /// use kruise_core::runtime::SystemClock;
@@ -33,8 +45,9 @@ use crate::runtime::{Clock, ConfigError};
 /// let election = LeaderElection::new(client, ElectionConfig::default(), Arc::new(SystemClock))?;
 /// if let Some(leadership) = election.acquire(&stop).await {
 ///     leadership
-///         .hold(&stop, |stop_leading| async move {
+///         .hold(&stop, async |stop_leading| {
 ///             // Work here until told to stop.
+/// #           stop.cancel();
 ///             stop_leading.cancelled().await;
 ///         })
 ///         .await?;

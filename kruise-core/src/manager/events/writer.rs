@@ -70,7 +70,6 @@ impl EventWriter {
     }
 
     /// Counts what becomes of Events.
-    #[must_use]
     pub fn metrics(mut self, metrics: &ManagerMetrics) -> Self {
         self.metrics = Some(metrics.clone());
         self

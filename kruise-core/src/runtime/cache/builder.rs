@@ -97,6 +97,9 @@ impl CacheConfig {
     }
 }
 
+/// Called with what cannot be decoded.
+pub(super) type OnUndecodable = Arc<dyn Fn(&Undecodable) + Send + Sync>;
+
 /// Puts a cache together: objects of kind `K` are decoded as `D` and held as `T`.
 pub struct CacheBuilder<K, D = K, T = D> {
     api: Api<K>,
@@ -105,7 +108,7 @@ pub struct CacheBuilder<K, D = K, T = D> {
     labels: Option<String>,
     fields: Option<String>,
     map: Arc<dyn Fn(D) -> T + Send + Sync>,
-    on_undecodable: Vec<Arc<dyn Fn(&Undecodable) + Send + Sync>>,
+    on_undecodable: Vec<OnUndecodable>,
     metrics: Option<RuntimeMetrics>,
 }
 

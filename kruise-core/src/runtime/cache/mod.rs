@@ -12,6 +12,7 @@
 //!   and what the list did not show is told as a tombstone. Readers wait for the write of one key at most.
 
 mod activity;
+mod adapters;
 mod builder;
 mod delta;
 mod index;

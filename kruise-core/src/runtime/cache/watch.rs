@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::listening;
+use super::builder::OnUndecodable;
 use super::lenient::Envelope;
 use super::{Cache, CacheConfig, CacheWriter, ListStrategy, Undecodable};
 use crate::runtime::{Cached, RunError, Runnable};
@@ -68,7 +69,7 @@ pub(super) struct Source<K, D, T: Cached> {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
     pub(super) map: Arc<dyn Fn(D) -> T + Send + Sync>,
-    pub(super) on_undecodable: Vec<Arc<dyn Fn(&Undecodable) + Send + Sync>>,
+    pub(super) on_undecodable: Vec<OnUndecodable>,
     pub(super) writer: CacheWriter<T>,
     pub(super) cache: Cache<T>,
 }
@@ -89,7 +90,7 @@ where
 {
     let Source {
         api,
-        config,
+        mut config,
         labels,
         fields,
         map,
@@ -97,6 +98,7 @@ where
         writer,
         cache,
     } = source;
+    config.list_timeout = config.list_timeout.max(Duration::from_secs(1));
     let namespace = api.namespace().map(str::to_owned);
     let client = listening(api.into_client(), &cache);
     let mut api: Api<Envelope<K, D>> = Api::all(client);
@@ -139,7 +141,7 @@ where
 struct Driving<D, T: Cached> {
     config: CacheConfig,
     map: Arc<dyn Fn(D) -> T + Send + Sync>,
-    on_undecodable: Vec<Arc<dyn Fn(&Undecodable) + Send + Sync>>,
+    on_undecodable: Vec<OnUndecodable>,
     writer: CacheWriter<T>,
     cache: Cache<T>,
     /// The server has refused a streaming list, or none is wanted.

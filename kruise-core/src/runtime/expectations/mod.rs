@@ -125,7 +125,7 @@ impl Default for Expectations {
 }
 
 impl Expectations {
-    /// No expectations yet.
+    /// No expectations yet. A `max_age` below one second counts as one second.
     pub fn new(config: ExpectationsConfig) -> Self {
         Self::build(config, None)
     }
@@ -142,7 +142,9 @@ impl Expectations {
         this
     }
 
-    fn build(config: ExpectationsConfig, expired: Option<Counter>) -> Self {
+    fn build(mut config: ExpectationsConfig, expired: Option<Counter>) -> Self {
+        // Without any age nothing would ever be waited for.
+        config.max_age = config.max_age.max(Duration::from_secs(1));
         Self(Arc::new(Inner {
             config,
             ledger: Mutex::default(),
