@@ -1,5 +1,7 @@
 //! Tests of the manager module, in one program so that it is linked once.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
 mod client;
 mod election;
 mod election_chaos;
