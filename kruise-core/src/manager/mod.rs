@@ -10,8 +10,8 @@
 //! ```
 
 mod client;
-mod election;
-mod events;
+pub mod election;
+pub mod events;
 mod health;
 mod jitter;
 pub mod metrics;

@@ -37,7 +37,7 @@ pub(crate) struct LeaseServer(Arc<Mutex<State>>);
 
 impl LeaseServer {
     pub(crate) fn client(&self) -> Client {
-        self.client_with(|| Fault::default())
+        self.client_with(Fault::default)
     }
 
     /// A client of this server, each of whose requests meets what `fault` says. The server finishes what it has begun
