@@ -16,7 +16,7 @@ use crate::manager::ManagerMetrics;
 use crate::manager::jitter::{jitter, random};
 use crate::runtime::{Clock, ConfigError};
 
-/// A candidate for the leadership. See the [module](super::election) for what is guaranteed.
+/// A candidate for the leadership. See the [module](crate::manager::election) for what is guaranteed.
 ///
 /// Needs the verbs `get`, `create` and `patch` on Leases in its namespace. Its client should be one of its own, so that
 /// no controller makes renewals wait for a rate limit.
