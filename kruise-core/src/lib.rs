@@ -51,6 +51,9 @@
 //!
 //! # What is where
 //! * [`runtime`] — caches with indexes and tombstones, the queue, controllers, expectations, tasks, clock, metrics.
+//! * [`manager`] — API clients with limits and retries, events, leader election, health, and what composes all of it.
+//! * [`gates`] — feature gates.
+//! * [`api`] — names on the wire.
 #![cfg_attr(
     any(test, feature = "testing"),
     doc = "* [`testing`] — what tests need: a clock that is set by hand, and more."
@@ -70,6 +73,9 @@
 //! * It does not write for you: reconcilers patch through a `kube_client::Client`.
 //! * It does not keep expectations or queues over a restart: the first list after it is complete.
 
+pub mod api;
+pub mod gates;
+pub mod manager;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
