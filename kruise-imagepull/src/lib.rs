@@ -1,1 +1,7 @@
 //! Work in progress.
+
+pub mod api;
+pub mod plan;
+
+#[cfg(test)]
+mod fixtures;
