@@ -12,7 +12,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![plain(ImagePullJob::crd()), plain(NodeImage::crd())]
 }
 
-/// Takes out `nullable`, which the derive puts on every optional field and definitions written in Go do not have.
+/// Takes out what the derive adds to optional fields and definitions written in Go do not have: `nullable`, `default`,
+/// and `null` among the values of enumerations.
 fn plain(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version
@@ -20,28 +21,32 @@ fn plain(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             .as_mut()
             .and_then(|schema| schema.open_api_v3_schema.as_mut())
         {
-            strip_nullable(schema);
+            strip(schema);
         }
     }
     crd
 }
 
-fn strip_nullable(schema: &mut JSONSchemaProps) {
+fn strip(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.default = None;
+    if let Some(values) = &mut schema.enum_ {
+        values.retain(|value| !value.0.is_null());
+    }
     for property in schema
         .properties
         .iter_mut()
         .flatten()
         .map(|(_, property)| property)
     {
-        strip_nullable(property);
+        strip(property);
     }
     match schema.items.as_mut() {
-        Some(JSONSchemaPropsOrArray::Schema(item)) => strip_nullable(item),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(strip_nullable),
+        Some(JSONSchemaPropsOrArray::Schema(item)) => strip(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(strip),
         None => {}
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = schema.additional_properties.as_mut() {
-        strip_nullable(values);
+        strip(values);
     }
 }

@@ -143,8 +143,8 @@ pub struct ImagePullJobStatus {
     /// Names of the nodes that gave up, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_nodes: Vec<String>,
-    /// Why nodes failed, most frequent first, at most [`MAX_FAILED_REASONS`] entries. Not a field of OpenKruise; its
-    /// CRD drops it and its clients do not see it.
+    /// Why nodes failed, most frequent first, at most 10 entries.
+    // Not a field of OpenKruise: its definition drops it, and its clients do not see it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_reasons: Vec<FailedReason>,
 }
