@@ -1,15 +1,26 @@
 //! The parts that every controller is made of: caches, queues, expectations, reconcilers, tasks.
 
+mod cache;
 mod clock;
 mod config;
+mod controller;
+mod expectations;
 mod key;
 mod metrics;
 mod queue;
 mod runnable;
 mod tasks;
 
+pub use cache::{
+    Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription, Undecodable,
+    WaitError,
+};
 pub use clock::{Clock, SystemClock};
 pub use config::ConfigError;
+pub use controller::{
+    Controller, ControllerBuilder, Outcome, ReconcileError, Reconciler, Retry, RunnerConfig,
+};
+pub use expectations::{Expectations, ExpectationsConfig, Expected};
 pub use key::{Cached, ObjectKey, compare_versions, version_at_least};
 pub use metrics::RuntimeMetrics;
 pub use queue::{Add, Lease, Priority, QueueConfig, Verdict, WorkQueue};
