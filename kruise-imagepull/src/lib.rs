@@ -1,6 +1,11 @@
 //! Work in progress.
 
 pub mod api;
+pub mod caches;
+pub mod error;
+pub mod events;
+pub mod job;
+pub mod nodeimage;
 pub mod plan;
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::Resource as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::dispatch::{Dispatch, JobTask};
 use super::select::NodeSelection;
@@ -30,7 +32,8 @@ pub const MESSAGE_DEADLINE: &str = "job exceeds activeDeadlineSeconds";
 pub const MESSAGE_NO_PROGRESS: &str = "job is running, no progress";
 
 /// What the planner may be told beside the job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JobPlanConfig {
     /// Added to the life of the results of a job that ends, so that the job is read before they go. Default 300 s.
@@ -243,6 +246,26 @@ pub fn status_differs(old: Option<&ImagePullJobStatus>, new: &ImagePullJobStatus
         };
         *old != comparable
     })
+}
+
+/// Returns the merge patch (`{"status": {…}}`) of the fields that differ, guarded by the resourceVersion of `job`.
+pub fn status_patch(job: &ImagePullJob, new: &ImagePullJobStatus) -> Value {
+    let fields = |status: &ImagePullJobStatus| match json!(status) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let old = job.status.as_ref().map(fields).unwrap_or_default();
+    let new = fields(new);
+    let mut changed: Map<String, Value> = old
+        .keys()
+        .filter(|name| !new.contains_key(*name))
+        .map(|name| (name.clone(), Value::Null))
+        .collect();
+    changed.extend(
+        new.into_iter()
+            .filter(|(name, value)| old.get(name) != Some(value)),
+    );
+    json!({ "metadata": { "resourceVersion": job.metadata.resource_version }, "status": changed })
 }
 
 impl Verdict {

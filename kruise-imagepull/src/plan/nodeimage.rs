@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch, PatchOperation, RemoveOperation};
 use k8s_openapi::api::core::v1::ObjectReference;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::dispatch::Ops;
@@ -27,7 +28,8 @@ pub const MESSAGE_NO_RESPONSE: &str = "node has not responded for a long time";
 pub const MESSAGE_DEADLINE: &str = "pulling exceeds the activeDeadlineSeconds";
 
 /// Waiting times of the NodeImage controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NodeImagePlanConfig {
     /// How long a Node has to be Ready before it gets a NodeImage, so that its agent is up when tasks come
@@ -167,6 +169,30 @@ pub fn plan_node_image(
     }
     plan.requeue_after = plan.requeue_after.map(|wait| spread(wait, name, seed));
     plan
+}
+
+/// Returns whether an update can change what [`plan_node_image`] says: everything but the progress of pulls.
+pub fn matters(old: &NodeImage, new: &NodeImage) -> bool {
+    let facts = |node: &NodeImage| {
+        let results = node.status.iter().flat_map(|status| &status.image_statuses);
+        let results = results.flat_map(|(image, results)| {
+            let fact = |r: &ImageTagStatus| {
+                (
+                    image.clone(),
+                    r.tag.clone(),
+                    r.version,
+                    r.start_time.clone(),
+                    r.completion_time.clone(),
+                )
+            };
+            results.tags.iter().map(fact).collect::<Vec<_>>()
+        });
+        results.collect::<Vec<_>>()
+    };
+    old.spec != new.spec
+        || old.metadata.labels != new.metadata.labels
+        || old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
+        || facts(old) != facts(new)
 }
 
 /// Returns whether Nodes with these labels are left alone: there is no machine to pull on.
