@@ -1,5 +1,6 @@
 //! Work in progress.
 
+pub mod agent;
 pub mod api;
 pub mod caches;
 pub mod error;

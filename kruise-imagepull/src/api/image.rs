@@ -35,13 +35,13 @@ impl ImageKey {
         }
     }
 
-    /// Returns the fully qualified reference (`docker.io/library/nginx:1.9`, `ghcr.io/a/b@sha256:…`). Runtimes need not
-    /// guess what a short name means then, and digests are joined with `@` (kruise#2534).
+    /// Returns the reference in full form (`docker.io/library/nginx:1.9`, `ghcr.io/a/b@sha256:…`). Runtimes need not guess
+    /// what a short name means then, and digests are joined with `@` (kruise#2534).
     ///
     /// # Errors
     /// Name and tag make no image reference; possible in entries that users write.
-    pub fn reference(&self) -> Result<String, ImageKeyError> {
+    pub fn reference(&self) -> Result<Reference, ImageKeyError> {
         let separator = if self.tag.contains(':') { '@' } else { ':' };
-        Ok(Reference::parse(&format!("{}{separator}{}", self.name, self.tag))?.full())
+        Reference::parse(&format!("{}{separator}{}", self.name, self.tag))
     }
 }

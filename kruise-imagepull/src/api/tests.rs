@@ -192,7 +192,7 @@ fn references_become_familiar_names_and_tags() {
     ] {
         let key = ImageKey::parse(image).expect(image);
         assert_eq!((key.name.as_str(), key.tag.as_str()), (name, tag), "{image}");
-        assert_eq!(key.reference().expect(image), reference, "{image}");
+        assert_eq!(key.reference().expect(image).full(), reference, "{image}");
     }
 }
 

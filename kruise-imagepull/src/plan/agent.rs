@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kruise_cri::Reference;
 
 use super::status_patch::recount;
 use super::time::stamp;
@@ -41,8 +42,8 @@ pub struct PullTask {
     pub key: ImageKey,
     /// Round of the task.
     pub version: i64,
-    /// The reference as the runtime gets it, fully qualified.
-    pub reference: String,
+    /// What to pull; the runtime gets its full form.
+    pub reference: Reference,
     /// Limits.
     pub policy: ImageTagPullPolicy,
     /// An image that is on the node already is enough.
@@ -324,7 +325,7 @@ impl Agent {
 
     /// Starts queued tasks, oldest first, as far as workers may be added; never two with one reference.
     fn fill_slots(&mut self, actions: &mut Vec<AgentAction>, now: Timestamp) {
-        let mut pulling: HashSet<String> = self
+        let mut pulling: HashSet<Reference> = self
             .entries
             .values()
             .filter(|entry| matches!(entry.state, State::Running { .. }))

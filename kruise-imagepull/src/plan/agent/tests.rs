@@ -55,7 +55,7 @@ fn a_new_task_starts_and_says_pulling_at_once() {
     let [AgentAction::Start { task, .. }] = &actions[..] else {
         panic!("{actions:?}")
     };
-    assert_eq!(task.reference, "docker.io/library/nginx:1");
+    assert_eq!(task.reference.full(), "docker.io/library/nginx:1");
     assert!(task.accept_present);
     let status = agent.status(&node_image);
     assert_eq!((status.desired, status.pulling), (1, 1));
