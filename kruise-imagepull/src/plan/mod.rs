@@ -14,6 +14,8 @@ pub mod agent;
 pub mod dispatch;
 pub mod job;
 pub mod keyring;
+#[cfg(test)]
+mod model;
 pub mod nodeimage;
 pub mod route;
 pub mod select;
