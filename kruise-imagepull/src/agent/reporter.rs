@@ -51,6 +51,10 @@ impl Reporter {
     /// Returns what to do so that the server has `wanted`. `cached` is the object in the cache.
     pub(super) fn report(&mut self, cached: &Arc<NodeImage>, wanted: &NodeImageStatus) -> Report {
         let base = self.newest(cached);
+        if base.status.is_none() && *wanted == NodeImageStatus::default() {
+            // A node without tasks has nothing to say; saves one write per node when agents start together.
+            return Report::Nothing;
+        }
         let Some(mut patch) = status_merge_patch(base.status.as_ref(), wanted) else {
             return Report::Nothing;
         };
