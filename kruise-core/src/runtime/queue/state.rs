@@ -84,6 +84,12 @@ impl<K: Eq + Hash + Clone> State<K> {
         self.running
     }
 
+    /// Keys of which anything is remembered.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.items.len()
+    }
+
     /// When the next delayed key becomes ready.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
