@@ -1,7 +1,5 @@
 //! Builders of the caches that the controllers read. Share one cache of a kind among everything that reads it.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kruise_core::runtime::{CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey};
@@ -69,7 +67,7 @@ impl NodeView {
             uid: node.metadata.uid.unwrap_or_default(),
             resource_version: node.metadata.resource_version.unwrap_or_default(),
             facts: NodeFacts {
-                labels: node.metadata.labels.unwrap_or_else(BTreeMap::new),
+                labels: node.metadata.labels.unwrap_or_default(),
                 ready_since: ready.map(|condition| {
                     condition
                         .last_transition_time

@@ -119,7 +119,7 @@ struct Actor {
 
 struct Worker {
     stop: CancellationToken,
-    task: PullTask,
+    task: Arc<PullTask>,
 }
 
 impl Actor {

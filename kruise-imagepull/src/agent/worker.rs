@@ -38,7 +38,7 @@ pub(super) enum Said {
 
 /// Works on `task` until it succeeds or its budget is spent. Dropping the future stops it, in sleeps too, and cancels the
 /// call to the runtime.
-pub(super) async fn work(context: WorkerContext, run: RunId, task: PullTask, said: mpsc::Sender<Said>) {
+pub(super) async fn work(context: WorkerContext, run: RunId, task: Arc<PullTask>, said: mpsc::Sender<Said>) {
     let started = Instant::now();
     let registry = task.reference.domain();
     let mut budget = Budget::new(&task.policy, context.seed);

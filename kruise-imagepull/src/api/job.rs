@@ -27,42 +27,12 @@ pub const MAX_FAILED_REASONS: usize = 10;
     derive = "Default",
     doc = "Pulls one image on the selected nodes, a few nodes at a time.",
     crates(kube_core = "kube_core"),
-    printcolumn(
-        name = "TOTAL",
-        type_ = "integer",
-        json_path = ".status.desired",
-        description = "Number of all nodes matched by this job"
-    ),
-    printcolumn(
-        name = "ACTIVE",
-        type_ = "integer",
-        json_path = ".status.active",
-        description = "Number of nodes that are pulling now"
-    ),
-    printcolumn(
-        name = "SUCCEED",
-        type_ = "integer",
-        json_path = ".status.succeeded",
-        description = "Number of nodes that have the image"
-    ),
-    printcolumn(
-        name = "FAILED",
-        type_ = "integer",
-        json_path = ".status.failed",
-        description = "Number of nodes that gave up"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since the creation of this job"
-    ),
-    printcolumn(
-        name = "MESSAGE",
-        type_ = "string",
-        json_path = ".status.message",
-        description = "Summary of the state of the job"
-    )
+    printcolumn = r#"{"name":"TOTAL","type":"integer","jsonPath":".status.desired","description":"Number of all nodes matched by this job"}"#,
+    printcolumn = r#"{"name":"ACTIVE","type":"integer","jsonPath":".status.active","description":"Number of nodes that are pulling now"}"#,
+    printcolumn = r#"{"name":"SUCCEED","type":"integer","jsonPath":".status.succeeded","description":"Number of nodes that have the image"}"#,
+    printcolumn = r#"{"name":"FAILED","type":"integer","jsonPath":".status.failed","description":"Number of nodes that gave up"}"#,
+    printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since the creation of this job"}"#,
+    printcolumn = r#"{"name":"MESSAGE","type":"string","jsonPath":".status.message","description":"Summary of the state of the job"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullJobSpec {

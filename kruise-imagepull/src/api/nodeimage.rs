@@ -23,36 +23,11 @@ use super::policy::ImagePullPolicy;
     derive = "Default",
     doc = "Pull tasks of one node, written by jobs and users, and their results, written by the agent of the node.",
     crates(kube_core = "kube_core"),
-    printcolumn(
-        name = "DESIRED",
-        type_ = "integer",
-        json_path = ".status.desired",
-        description = "Number of all tasks of this node"
-    ),
-    printcolumn(
-        name = "PULLING",
-        type_ = "integer",
-        json_path = ".status.pulling",
-        description = "Number of tasks that are pulling"
-    ),
-    printcolumn(
-        name = "SUCCEED",
-        type_ = "integer",
-        json_path = ".status.succeeded",
-        description = "Number of tasks that succeeded"
-    ),
-    printcolumn(
-        name = "FAILED",
-        type_ = "integer",
-        json_path = ".status.failed",
-        description = "Number of tasks that failed"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "Time since the creation of this object"
-    )
+    printcolumn = r#"{"name":"DESIRED","type":"integer","jsonPath":".status.desired","description":"Number of all tasks of this node"}"#,
+    printcolumn = r#"{"name":"PULLING","type":"integer","jsonPath":".status.pulling","description":"Number of tasks that are pulling"}"#,
+    printcolumn = r#"{"name":"SUCCEED","type":"integer","jsonPath":".status.succeeded","description":"Number of tasks that succeeded"}"#,
+    printcolumn = r#"{"name":"FAILED","type":"integer","jsonPath":".status.failed","description":"Number of tasks that failed"}"#,
+    printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since the creation of this object"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct NodeImageSpec {

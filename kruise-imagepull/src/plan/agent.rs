@@ -14,6 +14,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -63,7 +64,7 @@ pub enum AgentAction {
         /// Names the worker in what it says later.
         run: RunId,
         /// Its task.
-        task: PullTask,
+        task: Arc<PullTask>,
     },
     /// Stop a worker; nothing it says counts any more.
     Stop(RunId),
@@ -97,7 +98,7 @@ pub struct Agent {
 struct Entry {
     version: i64,
     created_at: Option<Timestamp>,
-    task: Option<PullTask>,
+    task: Option<Arc<PullTask>>,
     state: State,
 }
 
@@ -308,7 +309,7 @@ impl Agent {
             }
         }
         match pull {
-            Ok(pull) => entry.task = Some(pull),
+            Ok(pull) => entry.task = Some(Arc::new(pull)),
             Err(message) if matches!(entry.state, State::Queued) => {
                 entry.state = State::Done(ImageTagStatus {
                     tag: task.tag.clone(),

@@ -1,24 +1,20 @@
 //! What happens to a NodeImage: created and deleted with its Node, labels mirrored, tasks dropped when nobody wants
 //! them or their time is over, tasks failed that nobody answers for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch, PatchOperation, RemoveOperation};
+use json_patch::Patch;
 use k8s_openapi::api::core::v1::ObjectReference;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::dispatch::Ops;
-use super::status_patch::{recount, status_merge_patch};
-use super::time::{left, pick, seconds_since, sooner, stamp, task_time_limit};
-use crate::api::{
-    FAKE_NODE_IMAGE_LABEL, GROUP, ImageTagSpec, ImageTagStatus, JOB_KIND, NodeImage, NodeImageStatus,
-    PullPhase,
-};
+use super::time::{left, pick, seconds_since, sooner};
+use crate::api::{FAKE_NODE_IMAGE_LABEL, ImageTagStatus, NodeImage};
 
+mod spec;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -155,14 +151,14 @@ pub fn plan_node_image(
     if let Some(patch) = node.and_then(|node| label_patch(labels, &node.labels)) {
         plan.actions.push(NodeImageAction::Labels(patch));
     }
-    let spec = maintain_spec(node_image, owner, now, config);
-    plan.requeue_after = spec.requeue_after;
-    match spec.patch {
+    let spec_round = spec::maintain_spec(node_image, owner, now, config);
+    plan.requeue_after = spec_round.requeue_after;
+    match spec_round.patch {
         // The rest is looked at when this write comes back.
         Some(patch) if plan.actions.is_empty() => plan.actions.push(NodeImageAction::Spec(patch)),
         Some(_) => plan.requeue_after = Some(Duration::ZERO),
         None => {
-            let (action, requeue_after) = maintain_status(node_image, now, config);
+            let (action, requeue_after) = status::maintain_status(node_image, now, config);
             plan.requeue_after = sooner(plan.requeue_after, requeue_after);
             plan.actions.extend(action.filter(|_| plan.actions.is_empty()));
         }
@@ -239,265 +235,4 @@ fn label_patch(old: Option<&BTreeMap<String, String>>, new: &BTreeMap<String, St
         .filter(|key| !new.contains_key(*key) && *key != FAKE_NODE_IMAGE_LABEL);
     changed.extend(gone.map(|key| (key.as_str(), Value::Null)));
     (!changed.is_empty()).then(|| json!({ "metadata": { "labels": changed } }))
-}
-
-struct SpecRound {
-    patch: Option<Patch>,
-    requeue_after: Option<Duration>,
-}
-
-enum TaskFate {
-    Keep(Option<Duration>),
-    Drop,
-    /// Indices of owner references to take out, ascending.
-    DropOwners(Vec<usize>, Option<Duration>),
-}
-
-fn maintain_spec(
-    node_image: &NodeImage,
-    owner: impl Fn(&ObjectReference) -> OwnerState,
-    now: Timestamp,
-    config: &NodeImagePlanConfig,
-) -> SpecRound {
-    let mut ops = Ops::guarded(node_image);
-    let mut remove = |path: &[&str]| {
-        let path = PointerBuf::from_tokens(path.iter().copied());
-        ops.0.0.push(PatchOperation::Remove(RemoveOperation { path }));
-    };
-    let mut requeue_after = None;
-    for (image_name, image) in &node_image.spec.images {
-        let base = ["spec", "images", image_name.as_str()];
-        let fates: Vec<TaskFate> = image
-            .tags
-            .iter()
-            .map(|task| {
-                task_fate(
-                    task,
-                    node_image.result(image_name, &task.tag),
-                    &owner,
-                    now,
-                    config,
-                )
-            })
-            .collect();
-        if fates.iter().all(|fate| matches!(fate, TaskFate::Drop)) {
-            remove(&base);
-            continue;
-        }
-        // From the back, so that indices stay true while entries go.
-        for (index, fate) in fates.into_iter().enumerate().rev() {
-            let index = index.to_string();
-            let task = [&base[..], &["tags", &index]].concat();
-            match fate {
-                TaskFate::Keep(wait) => requeue_after = sooner(requeue_after, wait),
-                TaskFate::Drop => remove(&task),
-                TaskFate::DropOwners(owners, wait) => {
-                    requeue_after = sooner(requeue_after, wait);
-                    for owner in owners.into_iter().rev() {
-                        remove(&[&task[..], &["ownerReferences", &owner.to_string()]].concat());
-                    }
-                }
-            }
-        }
-    }
-    SpecRound {
-        patch: Some(ops.0).filter(|patch| patch.0.len() > 1),
-        requeue_after,
-    }
-}
-
-fn task_fate(
-    task: &ImageTagSpec,
-    result: Option<&ImageTagStatus>,
-    owner: impl Fn(&ObjectReference) -> OwnerState,
-    now: Timestamp,
-    config: &NodeImagePlanConfig,
-) -> TaskFate {
-    let Some(created_at) = &task.created_at else {
-        return TaskFate::Drop;
-    };
-    let mut wait = None;
-    let mut gone = Vec::new();
-    let mut running = false;
-    for (index, reference) in task.owner_references.iter().enumerate() {
-        let state = if is_job(reference) {
-            owner(reference)
-        } else {
-            OwnerState::Settled
-        };
-        match state {
-            OwnerState::Gone => gone.push(index),
-            OwnerState::Running => running = true,
-            OwnerState::Settled => {}
-        }
-    }
-    if !gone.is_empty() {
-        let grace = i64::try_from(config.owner_grace.as_secs()).unwrap_or(i64::MAX);
-        wait = left(grace, seconds_since(created_at, now));
-        if wait.is_some() {
-            gone.clear();
-        } else if gone.len() == task.owner_references.len() {
-            return TaskFate::Drop;
-        }
-    }
-    // A result that a running job counts on is never dropped: the job would hand the task out again, and with enough
-    // nodes it would never end (kruise#1517).
-    if !running {
-        let ttl = task
-            .pull_policy
-            .as_ref()
-            .and_then(|policy| policy.ttl_seconds_after_finished);
-        let ended = result
-            .filter(|result| result.version == task.version)
-            .and_then(|r| r.completion_time.as_ref());
-        if let (Some(ttl), Some(ended)) = (ttl, ended) {
-            match left(i64::from(ttl), seconds_since(ended, now)) {
-                None => return TaskFate::Drop,
-                some => wait = sooner(wait, some),
-            }
-        }
-    }
-    if gone.is_empty() {
-        TaskFate::Keep(wait)
-    } else {
-        TaskFate::DropOwners(gone, wait)
-    }
-}
-
-fn is_job(reference: &ObjectReference) -> bool {
-    let group = reference
-        .api_version
-        .as_deref()
-        .and_then(|version| version.split_once('/'))
-        .map(|(group, _)| group);
-    reference.kind.as_deref() == Some(JOB_KIND) && group == Some(GROUP)
-}
-
-fn maintain_status(
-    node_image: &NodeImage,
-    now: Timestamp,
-    config: &NodeImagePlanConfig,
-) -> (Option<NodeImageAction>, Option<Duration>) {
-    let mut requeue_after = None;
-    let mut failed = Vec::new();
-    let mut failures: HashMap<(&str, &str), &'static str> = HashMap::new();
-    for (image, tasks) in &node_image.spec.images {
-        for task in &tasks.tags {
-            match silence(task, node_image.result(image, &task.tag), now, config) {
-                Silence::None => {}
-                Silence::Wait(wait) => requeue_after = sooner(requeue_after, Some(wait)),
-                Silence::Over(message) => {
-                    failures.insert((image, &task.tag), message);
-                    failed.push(FailedTask {
-                        image: image.clone(),
-                        tag: task.tag.clone(),
-                        message,
-                        owners: task.owner_references.clone(),
-                    });
-                }
-            }
-        }
-    }
-    if failed.is_empty() {
-        return (None, requeue_after);
-    }
-    let old = node_image.status.as_ref();
-    let status = status_with_failures(node_image, &failures, now);
-    let action = status_merge_patch(old, &status).map(|mut patch| {
-        if let (Some(object), Some(version)) = (patch.as_object_mut(), &node_image.metadata.resource_version)
-        {
-            object.insert("metadata".to_owned(), json!({ "resourceVersion": version }));
-        }
-        NodeImageAction::Status { patch, failed }
-    });
-    (action, requeue_after)
-}
-
-/// Returns the status in which the given tasks have failed, entries without a task are gone, and the counters fit.
-fn status_with_failures(
-    node_image: &NodeImage,
-    failures: &HashMap<(&str, &str), &'static str>,
-    now: Timestamp,
-) -> NodeImageStatus {
-    let mut status = NodeImageStatus::default();
-    for (image, tasks) in &node_image.spec.images {
-        for task in &tasks.tags {
-            let old = node_image.result(image, &task.tag);
-            let entry = match failures.get(&(image.as_str(), task.tag.as_str())) {
-                Some(message) => Some(ImageTagStatus {
-                    tag: task.tag.clone(),
-                    phase: PullPhase::Failed,
-                    start_time: old
-                        .filter(|old| old.version == task.version)
-                        .and_then(|old| old.start_time.clone()),
-                    completion_time: Some(stamp(now)),
-                    version: task.version,
-                    message: (*message).to_owned(),
-                    ..ImageTagStatus::default()
-                }),
-                None => old.cloned(),
-            };
-            if let Some(entry) = entry {
-                status
-                    .image_statuses
-                    .entry(image.clone())
-                    .or_default()
-                    .tags
-                    .push(entry);
-            }
-        }
-    }
-    for image in status.image_statuses.values_mut() {
-        image.tags.sort_by(|a, b| a.tag.cmp(&b.tag));
-    }
-    recount(node_image, &mut status);
-    status
-}
-
-enum Silence {
-    /// Ended, or not to be judged.
-    None,
-    Wait(Duration),
-    Over(&'static str),
-}
-
-fn silence(
-    task: &ImageTagSpec,
-    result: Option<&ImageTagStatus>,
-    now: Timestamp,
-    config: &NodeImagePlanConfig,
-) -> Silence {
-    let Some(created_at) = &task.created_at else {
-        return Silence::None;
-    };
-    let response = i64::try_from(config.response_timeout.as_secs()).unwrap_or(i64::MAX);
-    let policy = task.pull_policy.as_ref();
-    let (since, limit, message) = match result.filter(|result| result.version == task.version) {
-        Some(result) if result.is_terminal() => return Silence::None,
-        None => (created_at, response, MESSAGE_NO_RESPONSE),
-        Some(result) => match (
-            policy.and_then(|policy| policy.active_deadline_seconds),
-            &result.start_time,
-        ) {
-            (Some(deadline), _) => (
-                created_at,
-                deadline.max(0).saturating_add(response),
-                MESSAGE_DEADLINE,
-            ),
-            // Without a deadline an agent that died in the middle of a pull would keep its job open for ever.
-            (None, Some(started)) => (
-                started.max(created_at),
-                task_time_limit(policy).saturating_add(response),
-                MESSAGE_NO_RESPONSE,
-            ),
-            (None, None) => {
-                let waiting = i64::try_from(config.waiting_timeout.as_secs()).unwrap_or(i64::MAX);
-                (created_at, waiting, MESSAGE_NO_RESPONSE)
-            }
-        },
-    };
-    match left(limit, seconds_since(since, now)) {
-        Some(wait) => Silence::Wait(wait),
-        None => Silence::Over(message),
-    }
 }

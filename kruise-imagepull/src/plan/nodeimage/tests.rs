@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::PullPhase;
 use crate::fixtures::{NodeImageExt as _, at, node, owner, result, task, time};
 
 const NAME: &str = "n";
