@@ -353,3 +353,23 @@ async fn nothing_is_asked_of_the_server_while_nothing_happens() {
         .and_then(|node| node.result("nginx", "latest").map(|r| r.phase.clone()));
     assert_eq!(phase, Some(PullPhase::Succeeded));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_end_together_are_told_in_a_few_status_writes() {
+    let world = World::new();
+    let mut agents = Vec::new();
+    for index in 0..40_u64 {
+        let name = format!("n{index}");
+        world.api.create_fake_node(&name);
+        // Spread over two seconds.
+        let runtime = ScriptedRuntime::taking(Duration::from_millis(5000 + index * 50));
+        agents.push(world.start_agent(&name, &runtime));
+    }
+    world.start_controllers();
+    world
+        .api
+        .create_job("j", json!({"image": "nginx", "parallelism": 40}));
+    assert_eq!(completed(&world, "j").await.succeeded, 40);
+    let writes = world.api.count(&["jobs PATCH", "imagepulljobs"]);
+    assert!(writes <= 6, "{writes}");
+}

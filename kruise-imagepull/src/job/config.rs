@@ -25,6 +25,9 @@ pub struct JobConfig {
     pub conflict_retry: Duration,
     /// How soon a job looks again whether its writes have come back through the watch. Default 5 s.
     pub settle_retry: Duration,
+    /// Status writes of one job that only tell counts are at least this far apart. The first status, the end and
+    /// errors are written at once. Default 1 s; zero writes each change.
+    pub status_interval: Duration,
     /// Spreads the life of results. Equal seeds give equal numbers. Default 0.
     pub seed: u64,
 }
@@ -38,6 +41,7 @@ impl Default for JobConfig {
             writes_per_round: 256,
             conflict_retry: Duration::from_millis(500),
             settle_retry: Duration::from_secs(5),
+            status_interval: Duration::from_secs(1),
             seed: 0,
         }
     }

@@ -13,6 +13,7 @@ use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
 use parking_lot::Mutex;
 
 use super::dispatcher::Dispatcher;
+use super::pace::StatusPace;
 use super::{JobConfig, notes};
 use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage};
 use crate::caches::states;
@@ -84,6 +85,7 @@ pub fn job_controller(
     let runner = config.runner.clone();
     let reconciler = JobReconciler {
         dispatcher,
+        pace: StatusPace::new(config.status_interval),
         expectations,
         dependencies,
         config,
@@ -105,6 +107,7 @@ pub struct JobReconciler {
     config: JobConfig,
     expectations: Expectations,
     dispatcher: Arc<Dispatcher>,
+    pace: StatusPace,
     _routes: Subscription,
 }
 
@@ -143,11 +146,16 @@ impl Reconciler for JobReconciler {
             .dispatcher
             .dispatch(uid, batch, self.config.concurrent_writes)
             .await;
-        let written = outcome.written > 0;
-        if written {
+        let mut wait = plan.requeue_after;
+        let mut at_most = |limit: Duration| wait = Some(wait.map_or(limit, |wait| wait.min(limit)));
+        if outcome.written > 0 {
             tracing::info!(job = %key, nodes = outcome.written, "handed the task to nodes");
-        } else if let Some(status) = &plan.status {
-            self.report(&key, &job, status, &plan).await?;
+            // The status is written when the writes have come back, together with what they changed.
+            at_most(self.config.settle_retry);
+        } else if let Some(status) = &plan.status
+            && let Some(later) = self.report(&key, &job, status, &plan).await?
+        {
+            at_most(later);
         }
         if let Some(error) = outcome.failure {
             if matches!(error, ApiError::Refused { .. }) {
@@ -157,14 +165,8 @@ impl Reconciler for JobReconciler {
             }
             return Err(error);
         }
-        let mut wait = plan.requeue_after;
-        let mut at_most = |limit: Duration| wait = Some(wait.map_or(limit, |wait| wait.min(limit)));
         if outcome.conflicts > 0 {
             at_most(self.config.conflict_retry);
-        }
-        if written {
-            // The status is written when the writes have come back, together with what they changed.
-            at_most(self.config.settle_retry);
         }
         Ok(wait.map_or(Outcome::Done, Outcome::RequeueAfter))
     }
@@ -183,15 +185,20 @@ impl JobReconciler {
         }
     }
 
+    /// Writes the status if it differs. Returns how long to wait if it is too early for that.
     async fn report(
         &self,
         key: &ObjectKey,
         job: &ImagePullJob,
         status: &ImagePullJobStatus,
         plan: &JobPlan<'_>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Option<Duration>, ApiError> {
         if !status_differs(job.status.as_ref(), status) {
-            return Ok(());
+            return Ok(None);
+        }
+        let urgent = job.status.is_none() || status.completion_time.is_some() || !plan.invalid.is_empty();
+        if let Some(wait) = self.pace.wait(job.uid()).filter(|_| !urgent) {
+            return Ok(Some(wait));
         }
         let patch = Patch::Merge(status_patch(job, status));
         let written = self
@@ -204,7 +211,8 @@ impl JobReconciler {
         for note in notes::of_status(job, status, !plan.invalid.is_empty()) {
             self.dependencies.events.emit(note);
         }
-        Ok(())
+        self.pace.wrote(job.uid());
+        Ok(None)
     }
 
     async fn delete(&self, key: &ObjectKey, job: &ImagePullJob) -> Result<(), ApiError> {

@@ -4,6 +4,7 @@ mod config;
 mod controller;
 mod dispatcher;
 mod notes;
+mod pace;
 
 pub use config::JobConfig;
 pub use controller::{JobDependencies, JobReconciler, job_controller};
