@@ -44,6 +44,7 @@
 //! | [`agent`] | the agent of a node | a client, a cache of one NodeImage, a container runtime |
 //! | [`caches`] | builders of those caches | a client |
 //! | [`events`] | Events as they are made here | a closure that takes them |
+//! | [`rbac`] | the rights that each part needs | nothing |
 //!
 //! Each part can be run alone, beside the others of OpenKruise. Nothing is global: two of each in one process work.
 //!
@@ -62,6 +63,7 @@ pub mod events;
 pub mod job;
 pub mod nodeimage;
 pub mod plan;
+pub mod rbac;
 
 #[cfg(test)]
 mod fixtures;
