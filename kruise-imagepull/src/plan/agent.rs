@@ -28,6 +28,8 @@ use crate::api::{
     NodeImageStatus, PullPhase, SecretReference,
 };
 
+#[cfg(test)]
+mod model;
 pub mod retry;
 #[cfg(test)]
 mod tests;
