@@ -1,4 +1,5 @@
 //! Controllers as their users see them: what is reconciled when, and what failure and cancellation do.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by them")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kruise_core::runtime::{
-    Add, Cache, Controller, Delta, ObjectKey, Outcome, Priority, ReconcileError, Reconciler, Retry, RunError, Runnable,
-    RunnerConfig, RuntimeMetrics, Tasks,
+    Add, Cache, Controller, Delta, ObjectKey, Outcome, Priority, ReconcileError, Reconciler, Retry, RunError,
+    Runnable, RunnerConfig, RuntimeMetrics, Tasks,
 };
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -27,11 +28,16 @@ impl ReconcileError for Refused {
     }
 }
 
-type Act = Box<dyn Fn(usize, ObjectKey, Option<Arc<Pod>>) -> BoxFuture<'static, Result<Outcome, Refused>> + Send + Sync>;
+/// Key, whether the object was there, and when.
+type Calls = Arc<Mutex<Vec<(String, bool, Instant)>>>;
+
+type Act = Box<
+    dyn Fn(usize, ObjectKey, Option<Arc<Pod>>) -> BoxFuture<'static, Result<Outcome, Refused>> + Send + Sync,
+>;
 
 /// Writes down what it is called with, then does as told; `act` is given the number of the call.
 struct Recorder {
-    calls: Arc<Mutex<Vec<(String, bool, Instant)>>>,
+    calls: Calls,
     act: Act,
 }
 
@@ -49,9 +55,7 @@ impl Reconciler for Recorder {
     }
 }
 
-fn recorder(
-    act: impl Fn(usize) -> Result<Outcome, Refused> + Send + Sync + 'static,
-) -> (Recorder, Arc<Mutex<Vec<(String, bool, Instant)>>>) {
+fn recorder(act: impl Fn(usize) -> Result<Outcome, Refused> + Send + Sync + 'static) -> (Recorder, Calls) {
     acting(move |number, _, _| {
         let result = act(number);
         Box::pin(async move { result })
@@ -59,10 +63,19 @@ fn recorder(
 }
 
 fn acting(
-    act: impl Fn(usize, ObjectKey, Option<Arc<Pod>>) -> BoxFuture<'static, Result<Outcome, Refused>> + Send + Sync + 'static,
-) -> (Recorder, Arc<Mutex<Vec<(String, bool, Instant)>>>) {
+    act: impl Fn(usize, ObjectKey, Option<Arc<Pod>>) -> BoxFuture<'static, Result<Outcome, Refused>>
+    + Send
+    + Sync
+    + 'static,
+) -> (Recorder, Calls) {
     let calls = Arc::new(Mutex::new(Vec::new()));
-    (Recorder { calls: calls.clone(), act: Box::new(act) }, calls)
+    (
+        Recorder {
+            calls: calls.clone(),
+            act: Box::new(act),
+        },
+        calls,
+    )
 }
 
 fn pod(name: &str, version: &str) -> Pod {
@@ -77,13 +90,16 @@ fn one_worker() -> RunnerConfig {
     config
 }
 
-fn names(calls: &Mutex<Vec<(String, bool, Instant)>>) -> Vec<String> {
+fn names(calls: &Calls) -> Vec<String> {
     calls.lock().iter().map(|(key, _, _)| key.clone()).collect()
 }
 
-fn waits(calls: &Mutex<Vec<(String, bool, Instant)>>) -> Vec<u128> {
+fn waits(calls: &Calls) -> Vec<u128> {
     let calls = calls.lock();
-    calls.windows(2).map(|pair| pair[1].2.duration_since(pair[0].2).as_millis()).collect()
+    calls
+        .windows(2)
+        .map(|pair| pair[1].2.duration_since(pair[0].2).as_millis())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +112,11 @@ async fn the_object_is_given_when_it_is_there_and_its_deletion_is_reconciled_too
     tokio::time::sleep(Duration::from_millis(1)).await;
     writer.delete(&ObjectKey::new("ns", "a"));
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let calls: Vec<_> = calls.lock().iter().map(|(key, there, _)| (key.clone(), *there)).collect();
+    let calls: Vec<_> = calls
+        .lock()
+        .iter()
+        .map(|(key, there, _)| (key.clone(), *there))
+        .collect();
     assert_eq!(calls, [("ns/a".to_owned(), true), ("ns/a".to_owned(), false)]);
 }
 
@@ -104,7 +124,9 @@ async fn the_object_is_given_when_it_is_there_and_its_deletion_is_reconciled_too
 async fn real_changes_overtake_the_first_list() {
     let (cache, writer) = Cache::offline((0..20).map(|n| pod(&format!("old-{n}"), "1")));
     let (reconciler, calls) = recorder(|_| Ok(Outcome::Done));
-    let controller = Controller::builder("test", cache, reconciler).config(one_worker()).build();
+    let controller = Controller::builder("test", cache, reconciler)
+        .config(one_worker())
+        .build();
     writer.apply(pod("new", "30"));
     writer.apply(pod("old-7", "31"));
     let tasks = Tasks::new();
@@ -153,7 +175,10 @@ async fn other_caches_wake_the_objects_that_their_deltas_are_mapped_to() {
     let tasks = Tasks::new();
     tasks.spawn("controller", controller.run(tasks.token()));
     writer.apply(
-        serde_json::from_value(json!({"metadata": {"name": "m", "namespace": "ns"}, "data": {"p": "", "q": ""}})).unwrap(),
+        serde_json::from_value(
+            json!({"metadata": {"name": "m", "namespace": "ns"}, "data": {"p": "", "q": ""}}),
+        )
+        .unwrap(),
     );
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(names(&calls), ["ns/p", "ns/q"]);
@@ -168,7 +193,13 @@ async fn failures_are_retried_as_their_error_says() {
         (Retry::Now, vec![0, 0, 0, 40]),
     ] {
         let (cache, _writer) = Cache::offline([pod("a", "1")]);
-        let (reconciler, calls) = recorder(move |n| if n < 5 { Err(Refused(retry)) } else { Ok(Outcome::Done) });
+        let (reconciler, calls) = recorder(move |n| {
+            if n < 5 {
+                Err(Refused(retry))
+            } else {
+                Ok(Outcome::Done)
+            }
+        });
         let controller = Controller::builder("test", cache, reconciler).build();
         let tasks = Tasks::new();
         tasks.spawn("controller", controller.run(tasks.token()));
@@ -204,8 +235,10 @@ async fn a_panic_is_counted_and_backed_off_and_stops_nothing() {
             Ok(Outcome::Done)
         })
     });
-    let controller =
-        Controller::builder("test", cache, reconciler).config(one_worker()).metrics(&metrics).build();
+    let controller = Controller::builder("test", cache, reconciler)
+        .config(one_worker())
+        .metrics(&metrics)
+        .build();
     let tasks = Tasks::new();
     tasks.spawn("controller", controller.run(tasks.token()));
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -276,7 +309,9 @@ async fn cancellation_lets_running_reconciles_end_and_starts_no_others() {
             Ok(Outcome::Done)
         })
     });
-    let controller = Controller::builder("test", cache, reconciler).config(one_worker()).build();
+    let controller = Controller::builder("test", cache, reconciler)
+        .config(one_worker())
+        .build();
     let queue = controller.queue();
     let cancel = CancellationToken::new();
     let run = controller.run(cancel.clone());
@@ -286,7 +321,10 @@ async fn cancellation_lets_running_reconciles_end_and_starts_no_others() {
     };
     let started = Instant::now();
     tokio::join!(run, stop);
-    assert_eq!((calls.lock().len(), started.elapsed()), (1, Duration::from_secs(5)));
+    assert_eq!(
+        (calls.lock().len(), started.elapsed()),
+        (1, Duration::from_secs(5))
+    );
     assert!(ended.load(Ordering::SeqCst));
     queue.add(ObjectKey::new("ns", "late"));
     assert!(queue.is_empty());
@@ -312,13 +350,23 @@ async fn reconciles_that_outlast_the_drain_time_are_dropped() {
 async fn keys_can_be_added_from_elsewhere_and_requeues_come_at_their_time() {
     let (cache, _writer) = Cache::offline([]);
     let (reconciler, calls) = recorder(|number| {
-        Ok(if number < 3 { Outcome::RequeueAfter(Duration::from_secs(7)) } else { Outcome::Done })
+        Ok(if number < 3 {
+            Outcome::RequeueAfter(Duration::from_secs(7))
+        } else {
+            Outcome::Done
+        })
     });
     let controller = Controller::builder("test", cache, reconciler).build();
     let queue = controller.queue();
     let tasks = Tasks::new();
     tasks.spawn("controller", controller.run(tasks.token()));
-    queue.add_with(ObjectKey::cluster("x"), Add { priority: Priority::HIGH, after: None });
+    queue.add_with(
+        ObjectKey::cluster("x"),
+        Add {
+            priority: Priority::HIGH,
+            after: None,
+        },
+    );
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(waits(&calls), [7000, 7000]);
     assert_eq!(names(&calls), ["x", "x", "x"]);
@@ -332,8 +380,18 @@ async fn two_controllers_of_one_cache_do_not_disturb_each_other() {
     let (first, first_calls) = recorder(|_| panic!("always"));
     let (second, second_calls) = recorder(|_| Ok(Outcome::Done));
     let doomed = CancellationToken::new();
-    tasks.spawn("first", Controller::builder("same", cache.clone(), first).build().run(doomed.clone()));
-    tasks.spawn("second", Controller::builder("same", cache, second).build().run(tasks.token()));
+    tasks.spawn(
+        "first",
+        Controller::builder("same", cache.clone(), first)
+            .build()
+            .run(doomed.clone()),
+    );
+    tasks.spawn(
+        "second",
+        Controller::builder("same", cache, second)
+            .build()
+            .run(tasks.token()),
+    );
     tokio::time::sleep(Duration::from_millis(1)).await;
     doomed.cancel();
     tokio::time::sleep(Duration::from_secs(1)).await;

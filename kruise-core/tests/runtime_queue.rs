@@ -8,7 +8,10 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 fn after(ms: u64) -> Add {
-    Add { after: Some(Duration::from_millis(ms)), ..Add::default() }
+    Add {
+        after: Some(Duration::from_millis(ms)),
+        ..Add::default()
+    }
 }
 
 fn queue() -> WorkQueue<&'static str> {
@@ -18,13 +21,34 @@ fn queue() -> WorkQueue<&'static str> {
 #[tokio::test(start_paused = true)]
 async fn keys_are_handed_out_by_priority_and_then_in_the_order_of_adding() {
     let queue = queue();
-    for (key, priority) in
-        [("a", Priority::LOW), ("b", Priority::NORMAL), ("c", Priority::HIGH), ("d", Priority::NORMAL)]
-    {
-        queue.add_with(key, Add { priority, after: None });
+    for (key, priority) in [
+        ("a", Priority::LOW),
+        ("b", Priority::NORMAL),
+        ("c", Priority::HIGH),
+        ("d", Priority::NORMAL),
+    ] {
+        queue.add_with(
+            key,
+            Add {
+                priority,
+                after: None,
+            },
+        );
     }
-    queue.add_with("a", Add { priority: Priority::HIGH, after: None });
-    queue.add_with("c", Add { priority: Priority::LOW, after: None });
+    queue.add_with(
+        "a",
+        Add {
+            priority: Priority::HIGH,
+            after: None,
+        },
+    );
+    queue.add_with(
+        "c",
+        Add {
+            priority: Priority::LOW,
+            after: None,
+        },
+    );
     let mut order = Vec::new();
     while !queue.is_empty() {
         let lease = queue.next().await.unwrap();
@@ -96,7 +120,10 @@ async fn a_spurious_wake_does_not_advance_the_backoff() {
     lease.finish(Verdict::Retry);
     let start = Instant::now();
     let lease = queue.next().await.unwrap();
-    assert_eq!((lease.failures(), start.elapsed()), (2, Duration::from_millis(10)));
+    assert_eq!(
+        (lease.failures(), start.elapsed()),
+        (2, Duration::from_millis(10))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,8 +143,18 @@ async fn a_key_added_while_it_is_worked_on_is_handed_out_after_that_and_not_besi
 #[tokio::test(start_paused = true)]
 async fn a_requeue_keeps_the_priority_of_its_key() {
     let queue = queue();
-    queue.add_with("x", Add { priority: Priority::HIGH, after: None });
-    queue.next().await.unwrap().finish(Verdict::After(Duration::from_secs(1)));
+    queue.add_with(
+        "x",
+        Add {
+            priority: Priority::HIGH,
+            after: None,
+        },
+    );
+    queue
+        .next()
+        .await
+        .unwrap()
+        .finish(Verdict::After(Duration::from_secs(1)));
     assert_eq!(queue.next().await.unwrap().priority(), Priority::HIGH);
 }
 
@@ -176,7 +213,10 @@ async fn a_cancelled_wait_passes_its_wake_up_on() {
         // Wakes the first, which goes away instead of looking.
         queue.add("x");
         drop(one);
-        let lease = tokio::time::timeout(Duration::from_secs(1), two).await.unwrap().unwrap();
+        let lease = tokio::time::timeout(Duration::from_secs(1), two)
+            .await
+            .unwrap()
+            .unwrap();
         lease.finish(Verdict::Done);
     }
 }
@@ -193,7 +233,10 @@ async fn a_cancelled_wait_passes_the_time_of_a_delayed_key_on() {
     queue.add_with("x", after(100));
     assert!(hasty.as_mut().now_or_never().is_none());
     drop(hasty);
-    let lease = tokio::time::timeout(Duration::from_secs(1), patient).await.unwrap().unwrap();
+    let lease = tokio::time::timeout(Duration::from_secs(1), patient)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(*lease.key(), "x");
 }
 
@@ -212,7 +255,10 @@ async fn the_metrics_tell_depth_age_latency_work_and_retries() {
         text
     };
     let before = text(&registry);
-    assert!(before.contains("kruise_workqueue_oldest_age_seconds{name=\"pods\"} 3"), "{before}");
+    assert!(
+        before.contains("kruise_workqueue_oldest_age_seconds{name=\"pods\"} 3"),
+        "{before}"
+    );
     let lease = queue.next().await.unwrap();
     tokio::time::advance(Duration::from_secs(2)).await;
     lease.finish(Verdict::Retry);

@@ -46,7 +46,13 @@ async fn no_key_is_lost_when_every_second_wake_is_dropped() {
         });
     }
     for key in 0..KEYS {
-        queue.add_with(key, Add { after: Some(Duration::from_millis(key % 7)), ..Add::default() });
+        queue.add_with(
+            key,
+            Add {
+                after: Some(Duration::from_millis(key % 7)),
+                ..Add::default()
+            },
+        );
         if key % 3 == 0 {
             tokio::task::yield_now().await;
         }
@@ -104,11 +110,13 @@ async fn produce(queue: WorkQueue<usize>, keys: Arc<Vec<Key>>, producer: usize) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn under_load_no_change_is_missed_and_no_key_runs_twice_at_once() {
-    let key =
-        || Key { wanted: AtomicU64::new(0), seen: AtomicU64::new(0), busy: AtomicBool::new(false) };
+    let key = || Key {
+        wanted: AtomicU64::new(0),
+        seen: AtomicU64::new(0),
+        busy: AtomicBool::new(false),
+    };
     let keys: Arc<Vec<Key>> = Arc::new((0..64).map(|_| key()).collect());
-    let queue: WorkQueue<usize> =
-        WorkQueue::new(QueueConfig::named("stress"));
+    let queue: WorkQueue<usize> = WorkQueue::new(QueueConfig::named("stress"));
     let overlaps = Arc::new(AtomicUsize::new(0));
     let workers = Tasks::new();
     let producers = Tasks::new();
@@ -120,7 +128,10 @@ async fn under_load_no_change_is_missed_and_no_key_runs_twice_at_once() {
     }
     assert!(producers.shutdown(Duration::from_secs(20)).await);
     let settled = tokio::time::timeout(Duration::from_secs(20), async {
-        while keys.iter().any(|key| key.seen.load(Ordering::SeqCst) != key.wanted.load(Ordering::SeqCst)) {
+        while keys
+            .iter()
+            .any(|key| key.seen.load(Ordering::SeqCst) != key.wanted.load(Ordering::SeqCst))
+        {
             tokio::task::yield_now().await;
         }
     });

@@ -1,4 +1,5 @@
 //! The watch of a cache against a server whose answers the test gives by hand.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by them")]
 
 mod common;
 
@@ -58,7 +59,11 @@ fn record(cache: &Cache<Pod>) -> Arc<Mutex<Vec<String>>> {
             Delta::Deleted { tombstone: false, .. } => "deleted",
             _ => "tombstone",
         };
-        sink.lock().push(format!("{word} {} {}", delta.object().name_any(), Cached::resource_version(&**delta.object())));
+        sink.lock().push(format!(
+            "{word} {} {}",
+            delta.object().name_any(),
+            Cached::resource_version(&**delta.object())
+        ));
     });
     log
 }
@@ -74,16 +79,26 @@ async fn a_paged_list_and_a_watch_fill_the_cache() {
     let (cache, mut server, _tasks) = start(paged());
     let log = record(&cache);
     let asked = server.next().await;
-    assert!(asked.uri.starts_with("/api/v1/pods?") && asked.uri.contains("limit=500"), "{}", asked.uri);
+    assert!(
+        asked.uri.starts_with("/api/v1/pods?") && asked.uri.contains("limit=500"),
+        "{}",
+        asked.uri
+    );
     assert!(!cache.is_synced());
-    asked.json(&json!({"metadata": {"resourceVersion": "10", "continue": "more"}, "items": [pod("a", "ua", "1")]}));
+    asked.json(
+        &json!({"metadata": {"resourceVersion": "10", "continue": "more"}, "items": [pod("a", "ua", "1")]}),
+    );
     let asked = server.next().await;
     assert!(asked.uri.contains("continue=more"), "{}", asked.uri);
     asked.list("10", &[pod("b", "ub", "2")]);
     cache.synced().await;
     assert_eq!(taken(&log), ["initial a 1", "initial b 2"]);
     let asked = server.next().await;
-    assert!(asked.uri.contains("resourceVersion=10") && asked.uri.contains("timeoutSeconds=290"), "{}", asked.uri);
+    assert!(
+        asked.uri.contains("resourceVersion=10") && asked.uri.contains("timeoutSeconds=290"),
+        "{}",
+        asked.uri
+    );
     let watch = asked.open();
     watch.send("ADDED", &pod("c", "uc", "11"));
     watch.send("MODIFIED", &pod("a", "ua", "12"));
@@ -105,13 +120,19 @@ async fn a_namespaced_api_with_selectors_asks_for_just_that() {
     tasks.spawn("watch", driver.run(tasks.token()));
     let uri = server.next().await.uri;
     assert!(uri.starts_with("/api/v1/namespaces/apps/pods?"), "{uri}");
-    assert!(uri.contains("labelSelector=app%3Dweb") && uri.contains("fieldSelector=spec.nodeName%3Dn1"), "{uri}");
+    assert!(
+        uri.contains("labelSelector=app%3Dweb") && uri.contains("fieldSelector=spec.nodeName%3Dn1"),
+        "{uri}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn kube_1590_deletions_missed_while_the_watch_was_expired_are_tombstones() {
     let (cache, mut server, _tasks) = start(paged());
-    server.next().await.list("10", &[pod("a", "ua", "1"), pod("b", "ub", "2"), pod("c", "uc", "3")]);
+    server.next().await.list(
+        "10",
+        &[pod("a", "ua", "1"), pod("b", "ub", "2"), pod("c", "uc", "3")],
+    );
     cache.synced().await;
     let log = record(&cache);
     taken(&log);
@@ -121,9 +142,15 @@ async fn kube_1590_deletions_missed_while_the_watch_was_expired_are_tombstones()
     // An expired version means a new list; what is unchanged makes no delta and keeps its place in memory.
     let asked = server.next().await;
     assert!(!asked.is_watch(), "{}", asked.uri);
-    asked.list("50", &[pod("b", "ub", "2"), pod("c", "other", "40"), pod("d", "ud", "41")]);
+    asked.list(
+        "50",
+        &[pod("b", "ub", "2"), pod("c", "other", "40"), pod("d", "ud", "41")],
+    );
     until(|| cache.get(&key("a")).is_none()).await;
-    assert_eq!(taken(&log), ["added c 40", "added d 41", "tombstone a 1", "tombstone c 3"]);
+    assert_eq!(
+        taken(&log),
+        ["added c 40", "added d 41", "tombstone a 1", "tombstone c 3"]
+    );
     assert!(Arc::ptr_eq(&kept, &cache.get(&key("b")).unwrap()));
     assert!(cache.is_synced());
 }
@@ -135,7 +162,11 @@ async fn an_expired_version_in_the_answer_to_a_watch_request_means_a_new_list() 
     cache.synced().await;
     server.next().await.refuse(410, "Expired");
     let asked = server.next().await;
-    assert!(!asked.is_watch(), "{} asks for the expired version again", asked.uri);
+    assert!(
+        !asked.is_watch(),
+        "{} asks for the expired version again",
+        asked.uri
+    );
     asked.list("50", &[]);
     until(|| cache.is_empty()).await;
 }
@@ -159,7 +190,10 @@ async fn kube_774_one_bad_object_is_reported_and_the_watch_goes_on() {
         object["spec"] = json!({"containers": "not a list"});
         object
     };
-    server.next().await.list("10", &[broken("x", "ux", "1"), pod("a", "ua", "2")]);
+    server
+        .next()
+        .await
+        .list("10", &[broken("x", "ux", "1"), pod("a", "ua", "2")]);
     cache.synced().await;
     assert_eq!((cache.len(), taken(&bad)), (1, vec!["ns/x".to_owned()]));
     let watch = server.next().await.open();
@@ -173,7 +207,10 @@ async fn kube_774_one_bad_object_is_reported_and_the_watch_goes_on() {
     assert_eq!(taken(&bad), ["ns/a", "ns/a"]);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    assert!(text.contains("kruise_cache_undecodable_total{name=\"pods\"} 3"), "{text}");
+    assert!(
+        text.contains("kruise_cache_undecodable_total{name=\"pods\"} 3"),
+        "{text}"
+    );
 }
 
 async fn stream_list(asked: Asked, version: &str, objects: &[serde_json::Value]) -> common::Watch {
@@ -190,7 +227,12 @@ async fn stream_list(asked: Asked, version: &str, objects: &[serde_json::Value])
 async fn kube_1844_a_streaming_list_makes_the_same_deltas_as_a_paged_one() {
     let (cache, mut server, _tasks) = start(CacheConfig::default());
     let log = record(&cache);
-    let watch = stream_list(server.next().await, "10", &[pod("a", "ua", "1"), pod("b", "ub", "2")]).await;
+    let watch = stream_list(
+        server.next().await,
+        "10",
+        &[pod("a", "ua", "1"), pod("b", "ub", "2")],
+    )
+    .await;
     cache.synced().await;
     assert_eq!(taken(&log), ["initial a 1", "initial b 2"]);
     watch.send("DELETED", &pod("a", "ua", "11"));
@@ -242,7 +284,11 @@ async fn kube_1316_a_watch_that_dies_silently_is_opened_again() {
     let dead = server.next().await.open();
     let started = tokio::time::Instant::now();
     let asked = server.next_whenever().await;
-    assert!(started.elapsed() <= Duration::from_secs(330), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() <= Duration::from_secs(330),
+        "{:?}",
+        started.elapsed()
+    );
     assert!(asked.uri.contains("resourceVersion=10"), "{}", asked.uri);
     let watch = asked.open();
     watch.send("ADDED", &pod("a", "ua", "11"));
@@ -345,14 +391,20 @@ async fn a_projection_is_all_that_is_kept() {
         .config(paged())
         .project(move |pod: Pod| {
             count.fetch_add(1, Ordering::SeqCst);
-            Named { key: ObjectKey::of(&pod), version: Cached::resource_version(&pod).to_owned() }
+            Named {
+                key: ObjectKey::of(&pod),
+                version: Cached::resource_version(&pod).to_owned(),
+            }
         })
         .name("names")
         .build();
     assert_eq!(cache.name(), "names");
     let tasks = Tasks::new();
     tasks.spawn("watch", driver.run(tasks.token()));
-    server.next().await.list("10", &[pod("a", "ua", "1"), pod("b", "ub", "2")]);
+    server
+        .next()
+        .await
+        .list("10", &[pod("a", "ua", "1"), pod("b", "ub", "2")]);
     cache.synced().await;
     assert_eq!((cache.len(), made.load(Ordering::SeqCst)), (2, 2));
     assert_eq!(cache.get(&key("b")).unwrap().version, "2");

@@ -17,25 +17,28 @@ use tokio::sync::{mpsc, oneshot};
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// A request that waits for its answer.
-pub struct Asked {
+pub(crate) struct Asked {
     /// Path and query.
-    pub uri: String,
+    pub(crate) uri: String,
     answer: oneshot::Sender<Answer>,
 }
 
 /// An open watch; dropping it ends the response.
-pub struct Watch(mpsc::UnboundedSender<String>);
+pub(crate) struct Watch(mpsc::UnboundedSender<String>);
 
 /// Receives the requests of a client in order.
-pub struct Server(mpsc::UnboundedReceiver<Asked>);
+pub(crate) struct Server(mpsc::UnboundedReceiver<Asked>);
 
-pub fn server() -> (Client, Server) {
+pub(crate) fn server() -> (Client, Server) {
     let (tell, told) = mpsc::unbounded_channel();
     let service = tower::service_fn(move |request: Request<Body>| {
         let tell = tell.clone();
         async move {
             let (answer, answered) = oneshot::channel();
-            let _ = tell.send(Asked { uri: request.uri().to_string(), answer });
+            let _ = tell.send(Asked {
+                uri: request.uri().to_string(),
+                answer,
+            });
             match answered.await {
                 Ok(answer) => Ok(answer),
                 Err(_) => std::future::pending::<Result<Answer, Infallible>>().await,
@@ -47,42 +50,50 @@ pub fn server() -> (Client, Server) {
 
 impl Server {
     /// The next request. Fails after a minute without one.
-    pub async fn next(&mut self) -> Asked {
-        tokio::time::timeout(Duration::from_secs(60), self.0.recv()).await.expect("no request came").unwrap()
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::time::timeout(Duration::from_secs(60), self.0.recv())
+            .await
+            .expect("no request came")
+            .unwrap()
     }
 
     /// The next request after any time.
-    pub async fn next_whenever(&mut self) -> Asked {
+    pub(crate) async fn next_whenever(&mut self) -> Asked {
         self.0.recv().await.unwrap()
     }
 }
 
 impl Asked {
-    pub fn is_watch(&self) -> bool {
+    pub(crate) fn is_watch(&self) -> bool {
         self.uri.contains("watch=true")
     }
 
-    pub fn is_streaming_list(&self) -> bool {
+    pub(crate) fn is_streaming_list(&self) -> bool {
         self.uri.contains("sendInitialEvents=true")
     }
 
     fn respond(self, status: StatusCode, body: BoxBody<Bytes, Infallible>) {
-        let _ = self.answer.send(Response::builder().status(status).body(body).unwrap());
+        let _ = self
+            .answer
+            .send(Response::builder().status(status).body(body).unwrap());
     }
 
-    pub fn json(self, value: &Value) {
-        self.respond(StatusCode::OK, Full::new(Bytes::from(value.to_string())).boxed_unsync());
+    pub(crate) fn json(self, value: &Value) {
+        self.respond(
+            StatusCode::OK,
+            Full::new(Bytes::from(value.to_string())).boxed_unsync(),
+        );
     }
 
     /// A list of these objects.
-    pub fn list(self, version: &str, items: &[Value]) {
+    pub(crate) fn list(self, version: &str, items: &[Value]) {
         assert!(!self.is_watch(), "{} is no list", self.uri);
         self.json(&json!({"kind": "PodList", "apiVersion": "v1",
                           "metadata": {"resourceVersion": version}, "items": items}));
     }
 
     /// An error of the API server.
-    pub fn refuse(self, code: u16, reason: &str) {
+    pub(crate) fn refuse(self, code: u16, reason: &str) {
         let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
                           "reason": reason, "message": reason});
         let status = StatusCode::from_u16(code).unwrap();
@@ -90,7 +101,7 @@ impl Asked {
     }
 
     /// Opens the watch.
-    pub fn open(self) -> Watch {
+    pub(crate) fn open(self) -> Watch {
         assert!(self.is_watch(), "{} is no watch", self.uri);
         let (send, receive) = mpsc::unbounded_channel::<String>();
         let lines = futures::stream::unfold(receive, |mut receive| async move {
@@ -103,19 +114,25 @@ impl Asked {
 }
 
 impl Watch {
-    pub fn send(&self, kind: &str, object: &Value) {
-        let _ = self.0.send(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"));
+    pub(crate) fn send(&self, kind: &str, object: &Value) {
+        let _ = self
+            .0
+            .send(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"));
     }
 
-    pub fn bookmark(&self, version: &str, ends_list: bool) {
-        let annotations = if ends_list { json!({"k8s.io/initial-events-end": "true"}) } else { json!({}) };
+    pub(crate) fn bookmark(&self, version: &str, ends_list: bool) {
+        let annotations = if ends_list {
+            json!({"k8s.io/initial-events-end": "true"})
+        } else {
+            json!({})
+        };
         self.send(
             "BOOKMARK",
             &json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": version, "annotations": annotations}}),
         );
     }
 
-    pub fn gone(&self) {
+    pub(crate) fn gone(&self) {
         self.send(
             "ERROR",
             &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
@@ -124,7 +141,7 @@ impl Watch {
     }
 }
 
-pub fn pod(name: &str, uid: &str, version: &str) -> Value {
+pub(crate) fn pod(name: &str, uid: &str, version: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
            "metadata": {"namespace": "ns", "name": name, "uid": uid, "resourceVersion": version}})
 }

@@ -28,10 +28,17 @@ fn record<T: Cached>(cache: &Cache<T>) -> (Arc<Mutex<Vec<String>>>, Subscription
             Delta::Added { new, initial: true } => ("initial", new),
             Delta::Added { new, .. } => ("added", new),
             Delta::Updated { new, .. } => ("updated", new),
-            Delta::Deleted { last, tombstone: false } => ("deleted", last),
+            Delta::Deleted {
+                last,
+                tombstone: false,
+            } => ("deleted", last),
             Delta::Deleted { last, .. } => ("tombstone", last),
         };
-        sink.lock().push(format!("{what} {} {}", object.key().name, object.resource_version()));
+        sink.lock().push(format!(
+            "{what} {} {}",
+            object.key().name,
+            object.resource_version()
+        ));
     });
     (log, subscription)
 }
@@ -42,11 +49,19 @@ fn taken(log: &Mutex<Vec<String>>) -> Vec<String> {
 
 #[test]
 fn a_relist_keeps_what_is_unchanged_and_tells_the_rest() {
-    let (cache, writer) = Cache::offline([pod("a", "ua", "1", "n"), pod("b", "ub", "2", "n"), pod("c", "uc", "3", "n")]);
+    let (cache, writer) = Cache::offline([
+        pod("a", "ua", "1", "n"),
+        pod("b", "ub", "2", "n"),
+        pod("c", "uc", "3", "n"),
+    ]);
     let (log, _subscription) = record(&cache);
     taken(&log);
     let kept = cache.get(&key("a")).unwrap();
-    writer.relist([pod("a", "ua", "1", "n"), pod("b", "ub", "7", "n"), pod("d", "ud", "8", "n")]);
+    writer.relist([
+        pod("a", "ua", "1", "n"),
+        pod("b", "ub", "7", "n"),
+        pod("d", "ud", "8", "n"),
+    ]);
     assert_eq!(taken(&log), ["updated b 7", "added d 8", "tombstone c 3"]);
     assert!(Arc::ptr_eq(&kept, &cache.get(&key("a")).unwrap()));
     assert_eq!(cache.len(), 3);
@@ -144,8 +159,11 @@ fn indexes_follow_objects_from_value_to_value() {
     let (cache, writer) = Cache::offline([pod("a", "ua", "1", "n1"), pod("b", "ub", "2", "n1")]);
     let by_node = cache.index(|pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone()));
     let on = |node: &str| {
-        let mut names: Vec<_> =
-            cache.by_index(&by_node, &node.to_owned()).iter().map(|pod| pod.key().name.to_string()).collect();
+        let mut names: Vec<_> = cache
+            .by_index(&by_node, &node.to_owned())
+            .iter()
+            .map(|pod| pod.key().name.to_string())
+            .collect();
         names.sort();
         assert_eq!(cache.count_by_index(&by_node, &node.to_owned()), names.len());
         names
@@ -246,7 +264,10 @@ async fn waiting_for_a_version_gives_up_in_time_and_leaves_nothing_behind() {
     let (cache, writer) = Cache::offline([pod("a", "ua", "5", "n")]);
     let second = Duration::from_secs(1);
     assert_eq!(cache.wait_for("ua", "9", second).await, Err(WaitError::Timeout));
-    assert_eq!(cache.wait_for("ua", "word", second).await, Err(WaitError::Timeout));
+    assert_eq!(
+        cache.wait_for("ua", "word", second).await,
+        Err(WaitError::Timeout)
+    );
     assert_eq!(cache.0.waiters.len(), 0);
     let mut waiting = Box::pin(cache.wait_for("ua", "word", second));
     assert!(waiting.as_mut().now_or_never().is_none());

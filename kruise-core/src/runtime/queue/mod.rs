@@ -163,7 +163,11 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
                 let id = guarded.next_keeper;
                 guarded.next_keeper += 1;
                 guarded.keeper = Some((id, due));
-                *keeper = Some(Keeper { shared: &self.0, id, due });
+                *keeper = Some(Keeper {
+                    shared: &self.0,
+                    id,
+                    due,
+                });
             }
             return Next::Wait;
         };
@@ -196,7 +200,9 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
             !open && guard.state.running() == 0
         };
         if let Some(metrics) = &self.0.metrics {
-            metrics.work.observe(now.saturating_duration_since(started).as_secs_f64());
+            metrics
+                .work
+                .observe(now.saturating_duration_since(started).as_secs_f64());
             if matches!(verdict, Verdict::Retry | Verdict::RetryAfter(_)) {
                 metrics.retries.inc();
             }
@@ -273,7 +279,8 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
     /// How long the oldest ready key has waited; `None` when none is ready.
     pub fn oldest_age(&self) -> Option<Duration> {
         let now = Instant::now();
-        self.settled(|state| state.oldest_ready()).map(|since| now.saturating_duration_since(since))
+        self.settled(|state| state.oldest_ready())
+            .map(|since| now.saturating_duration_since(since))
     }
 
     fn settled<V>(&self, read: impl FnOnce(&State<K>) -> V) -> V {
@@ -284,8 +291,12 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
 
     fn note_depth(&self, state: &State<K>) {
         if let Some(metrics) = &self.0.metrics {
-            metrics.depth.set(i64::try_from(state.ready()).unwrap_or(i64::MAX));
-            metrics.delayed.set(i64::try_from(state.delayed()).unwrap_or(i64::MAX));
+            metrics
+                .depth
+                .set(i64::try_from(state.ready()).unwrap_or(i64::MAX));
+            metrics
+                .delayed
+                .set(i64::try_from(state.delayed()).unwrap_or(i64::MAX));
         }
     }
 }

@@ -36,13 +36,22 @@ struct Model {
 impl Model {
     fn place(&mut self, due: u64, now: u64) -> Where {
         self.seq += 1;
-        if due <= now { Where::Ready(self.seq) } else { Where::Delayed(due, self.seq) }
+        if due <= now {
+            Where::Ready(self.seq)
+        } else {
+            Where::Delayed(due, self.seq)
+        }
     }
 
     fn add(&mut self, key: u8, priority: i32, due: u64, now: u64) {
         let Some(at) = self.lines.iter().position(|line| line.key == key) else {
             let place = self.place(due, now);
-            self.lines.push(Line { key, priority, failures: 0, place });
+            self.lines.push(Line {
+                key,
+                priority,
+                failures: 0,
+                place,
+            });
             return;
         };
         match self.lines[at].place {
@@ -78,7 +87,11 @@ impl Model {
             _ => unreachable!(),
         };
         let oldest = self.lines.iter_mut().filter(ready).map(|line| seq(line)).min()?;
-        let best = self.lines.iter_mut().filter(ready).min_by_key(|line| (Reverse(line.priority), seq(line)))?;
+        let best = self
+            .lines
+            .iter_mut()
+            .filter(ready)
+            .min_by_key(|line| (Reverse(line.priority), seq(line)))?;
         let overtaking = seq(best) != oldest;
         let next = if !overtaking || (self.fairness > 0 && self.overtakes >= self.fairness) {
             self.overtakes = 0;
@@ -87,14 +100,20 @@ impl Model {
             self.overtakes += 1;
             seq(best)
         };
-        let line = self.lines.iter_mut().filter(ready).find(|line| seq(line) == next)?;
+        let line = self
+            .lines
+            .iter_mut()
+            .filter(ready)
+            .find(|line| seq(line) == next)?;
         line.place = Where::Running(None);
         Some((line.key, line.priority, line.failures))
     }
 
     fn finish(&mut self, key: u8, delay: Option<u64>, failed: bool, now: u64) {
         let at = self.lines.iter().position(|line| line.key == key).unwrap();
-        let Where::Running(again) = self.lines[at].place else { panic!("not running") };
+        let Where::Running(again) = self.lines[at].place else {
+            panic!("not running")
+        };
         let own = delay.map(|delay| (self.lines[at].priority, now + delay));
         let next = match (own, again) {
             (Some(own), Some(again)) => Some((own.0.max(again.0), own.1.min(again.1))),
@@ -191,31 +210,45 @@ fn a_finished_key_leaves_nothing_behind() {
         let taken = state.take(now).unwrap();
         state.finish(&taken.key, Verdict::Done, true, now);
     }
-    assert_eq!((state.ready(), state.delayed(), state.running(), state.known()), (0, 0, 0, 0));
+    assert_eq!(
+        (state.ready(), state.delayed(), state.running(), state.known()),
+        (0, 0, 0, 0)
+    );
 }
 
 #[test]
 fn low_priority_gets_one_turn_in_fairness_plus_one() {
     let now = Instant::now();
-    let mut state = State::new(QueueConfig { fairness: 4, ..QueueConfig::default() });
+    let mut state = State::new(QueueConfig {
+        fairness: 4,
+        ..QueueConfig::default()
+    });
     state.add(0, Priority::LOW, now, now);
     state.add(1, Priority::LOW, now, now);
     for key in 100..200 {
         state.add(key, Priority::NORMAL, now, now);
     }
-    let order: Vec<u32> = std::iter::from_fn(|| state.take(now)).map(|taken| taken.key).take(10).collect();
+    let order: Vec<u32> = std::iter::from_fn(|| state.take(now))
+        .map(|taken| taken.key)
+        .take(10)
+        .collect();
     assert_eq!(order, [100, 101, 102, 103, 0, 104, 105, 106, 107, 1]);
 }
 
 #[test]
 fn without_fairness_low_priority_waits_for_all_others() {
     let now = Instant::now();
-    let mut state = State::new(QueueConfig { fairness: 0, ..QueueConfig::default() });
+    let mut state = State::new(QueueConfig {
+        fairness: 0,
+        ..QueueConfig::default()
+    });
     state.add(0, Priority::LOW, now, now);
     for key in 1..=50 {
         state.add(key, Priority::HIGH, now, now);
     }
-    let order: Vec<u32> = std::iter::from_fn(|| state.take(now)).map(|taken| taken.key).collect();
+    let order: Vec<u32> = std::iter::from_fn(|| state.take(now))
+        .map(|taken| taken.key)
+        .collect();
     assert_eq!(order.last(), Some(&0));
     assert!(order[..50].is_sorted());
 }
