@@ -1,0 +1,71 @@
+//! Settings of the job controller.
+
+use std::time::Duration;
+
+use kruise_core::runtime::{ConfigError, RunnerConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::job::JobPlanConfig;
+
+/// Settings of the job controller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobConfig {
+    /// Workers, queue and timeouts. Default: 3 workers.
+    pub runner: RunnerConfig,
+    /// What the planner may be told.
+    pub plan: JobPlanConfig,
+    /// Requests to NodeImages that one reconcile has under way at the same time. Default 16.
+    pub concurrent_writes: usize,
+    /// NodeImages written in one reconcile; the rest follows in the next. Default 256.
+    pub writes_per_round: usize,
+    /// How soon a job looks again at nodes whose NodeImage was changed by somebody else in the same moment. Default
+    /// 500 ms.
+    pub conflict_retry: Duration,
+    /// How soon a job looks again whether its writes have come back through the watch. Default 5 s.
+    pub settle_retry: Duration,
+    /// Status writes of one job that only tell counts are at least this far apart. The first status, the end and
+    /// errors are written at once. Default 1 s; zero writes each change.
+    pub status_interval: Duration,
+    /// Spreads the life of results. Equal seeds give equal numbers. Default 0.
+    pub seed: u64,
+}
+
+impl Default for JobConfig {
+    fn default() -> Self {
+        Self {
+            runner: RunnerConfig::default(),
+            plan: JobPlanConfig::default(),
+            concurrent_writes: 16,
+            writes_per_round: 256,
+            conflict_retry: Duration::from_millis(500),
+            settle_retry: Duration::from_secs(5),
+            status_interval: Duration::from_secs(1),
+            seed: 0,
+        }
+    }
+}
+
+impl JobConfig {
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// Names the field that can not be used.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.runner.validate().map_err(|error| error.inside("runner"))?;
+        if self.concurrent_writes == 0 {
+            return Err(ConfigError::new("concurrentWrites", "must be above zero"));
+        }
+        if self.writes_per_round == 0 {
+            return Err(ConfigError::new("writesPerRound", "must be above zero"));
+        }
+        if self.conflict_retry.is_zero() {
+            return Err(ConfigError::new("conflictRetry", "must be above zero"));
+        }
+        if self.settle_retry.is_zero() {
+            return Err(ConfigError::new("settleRetry", "must be above zero"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! Observes, plans, acts and reports for one job at a time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kruise_core::runtime::{
+    Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
+    ObjectKey, Outcome, Reconciler, Subscription,
+};
+use kube_client::{Api, Client};
+use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
+use parking_lot::Mutex;
+
+use super::dispatcher::Dispatcher;
+use super::pace::StatusPace;
+use super::{JobConfig, notes};
+use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage};
+use crate::caches::states;
+use crate::error::ApiError;
+use crate::events::EventSink;
+use crate::plan::job::{JobPlan, plan_job, status_differs, status_patch};
+use crate::plan::route::JobRoutes;
+use crate::plan::select::NodeSelection;
+
+/// What the job controller needs from its host.
+#[derive(Clone)]
+pub struct JobDependencies {
+    /// Client for the writes, with the user agent and limits of this controller.
+    pub client: Client,
+    /// All jobs.
+    pub jobs: Cache<ImagePullJob>,
+    /// All NodeImages.
+    pub node_images: Cache<NodeImage>,
+    /// Wall clock for start, completion, deadline and TTL.
+    pub clock: Arc<dyn Clock>,
+    /// Where Events go.
+    pub events: EventSink,
+}
+
+impl fmt::Debug for JobDependencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobDependencies")
+            .field("jobs", &self.jobs)
+            .field("node_images", &self.node_images)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the job controller. It does nothing before it runs, and needs the two caches to be driven.
+///
+/// # Errors
+/// The configuration names a value that can not be used.
+pub fn job_controller(
+    dependencies: JobDependencies,
+    config: JobConfig,
+) -> Result<Controller<JobReconciler>, ConfigError> {
+    config.validate()?;
+    let JobDependencies {
+        jobs, node_images, ..
+    } = dependencies.clone();
+    let mut settings = ExpectationsConfig::default();
+    "imagepulljob".clone_into(&mut settings.name);
+    let expectations = Expectations::new(settings);
+    // Before the handlers that add to the queue, so that a reconcile finds the expectation met.
+    expectations.observe_cache(&jobs);
+    expectations.observe_cache(&node_images);
+
+    let dispatcher = Arc::new(Dispatcher::new(
+        Api::all(dependencies.client.clone()),
+        expectations.clone(),
+    ));
+    let routes = Arc::new(Mutex::new(JobRoutes::default()));
+    let subscription = jobs.subscribe({
+        let routes = routes.clone();
+        let dispatcher = dispatcher.clone();
+        move |delta| match states(delta) {
+            (_, Some(new)) => routes.lock().update(&new.key(), new),
+            (old, None) => {
+                routes.lock().remove(&delta.key());
+                old.into_iter().for_each(|old| dispatcher.forget(old.uid()));
+            }
+        }
+    });
+    let runner = config.runner.clone();
+    let reconciler = JobReconciler {
+        dispatcher,
+        pace: StatusPace::new(config.status_interval),
+        expectations,
+        dependencies,
+        config,
+        _routes: subscription,
+    };
+    Ok(Controller::builder("imagepulljob-controller", jobs, reconciler)
+        .config(runner)
+        .watches(&node_images, move |delta: &Delta<NodeImage>, enqueue| {
+            let (old, new) = states(delta);
+            routes.lock().route(old, new, |key| enqueue(key.clone()));
+        })
+        .build())
+}
+
+/// Reconciles ImagePullJobs; made by [`job_controller`].
+#[derive(Debug)]
+pub struct JobReconciler {
+    dependencies: JobDependencies,
+    config: JobConfig,
+    expectations: Expectations,
+    dispatcher: Arc<Dispatcher>,
+    pace: StatusPace,
+    _routes: Subscription,
+}
+
+impl Reconciler for JobReconciler {
+    type Object = ImagePullJob;
+    type Error = ApiError;
+
+    async fn reconcile(&self, key: ObjectKey, job: Option<Arc<ImagePullJob>>) -> Result<Outcome, ApiError> {
+        let Some(job) = job else { return Ok(Outcome::Done) };
+        let uid = job.uid();
+        if job.metadata.deletion_timestamp.is_some() {
+            self.dispatcher.forget(uid);
+            return Ok(Outcome::Done);
+        }
+        self.dispatcher.settle(uid).await?;
+        if let Expected::Waiting { retry_after, .. } = self.expectations.check(uid) {
+            return Ok(Outcome::RequeueAfter(retry_after.min(self.config.settle_retry)));
+        }
+        let nodes = self.selected(&job);
+        let plan = plan_job(
+            &job,
+            nodes.iter().map(AsRef::as_ref),
+            self.dependencies.clock.now(),
+            &self.config.plan,
+            self.config.seed,
+        );
+        if plan.delete {
+            self.delete(&key, &job).await?;
+            return Ok(Outcome::Done);
+        }
+        let batch = plan
+            .dispatch
+            .get(..self.config.writes_per_round)
+            .unwrap_or(&plan.dispatch);
+        let outcome = self
+            .dispatcher
+            .dispatch(uid, batch, self.config.concurrent_writes)
+            .await;
+        let mut wait = plan.requeue_after;
+        let mut at_most = |limit: Duration| wait = Some(wait.map_or(limit, |wait| wait.min(limit)));
+        if outcome.written > 0 {
+            tracing::info!(job = %key, nodes = outcome.written, "handed the task to nodes");
+            // The status is written when the writes have come back, together with what they changed.
+            at_most(self.config.settle_retry);
+        } else if let Some(status) = &plan.status
+            && let Some(later) = self.report(&key, &job, status, &plan).await?
+        {
+            at_most(later);
+        }
+        if let Some(error) = outcome.failure {
+            if matches!(error, ApiError::Refused { .. }) {
+                self.dependencies
+                    .events
+                    .emit(notes::of_refusal(&job, outcome.failures, &error));
+            }
+            return Err(error);
+        }
+        if outcome.conflicts > 0 {
+            at_most(self.config.conflict_retry);
+        }
+        Ok(wait.map_or(Outcome::Done, Outcome::RequeueAfter))
+    }
+}
+
+impl JobReconciler {
+    /// Returns the NodeImages to plan with: the named ones, or all.
+    fn selected(&self, job: &ImagePullJob) -> Vec<Arc<NodeImage>> {
+        let cache = &self.dependencies.node_images;
+        let selection = NodeSelection::of(job.spec.selector.as_ref()).ok();
+        match selection.as_ref().and_then(NodeSelection::names) {
+            Some(names) => names
+                .filter_map(|name| cache.get(&ObjectKey::cluster(name)))
+                .collect(),
+            None => cache.list(),
+        }
+    }
+
+    /// Writes the status if it differs. Returns how long to wait if it is too early for that.
+    async fn report(
+        &self,
+        key: &ObjectKey,
+        job: &ImagePullJob,
+        status: &ImagePullJobStatus,
+        plan: &JobPlan<'_>,
+    ) -> Result<Option<Duration>, ApiError> {
+        if !status_differs(job.status.as_ref(), status) {
+            return Ok(None);
+        }
+        let urgent = job.status.is_none() || status.completion_time.is_some() || !plan.invalid.is_empty();
+        if let Some(wait) = self.pace.wait(job.uid()).filter(|_| !urgent) {
+            return Ok(Some(wait));
+        }
+        let patch = Patch::Merge(status_patch(job, status));
+        let written = self
+            .api(key)
+            .patch_status(&key.name, &PatchParams::default(), &patch)
+            .await
+            .map_err(|source| ApiError::new("writing the status of a job", source))?;
+        self.expectations
+            .expect_update(job.uid(), written.uid(), written.resource_version());
+        for note in notes::of_status(job, status, !plan.invalid.is_empty()) {
+            self.dependencies.events.emit(note);
+        }
+        self.pace.wrote(job.uid());
+        Ok(None)
+    }
+
+    async fn delete(&self, key: &ObjectKey, job: &ImagePullJob) -> Result<(), ApiError> {
+        let preconditions = Preconditions {
+            uid: job.metadata.uid.clone(),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::background()
+        };
+        match self
+            .api(key)
+            .delete(&key.name, &params)
+            .await
+            .map_err(|e| ApiError::new("deleting a job", e))
+        {
+            Ok(_) | Err(ApiError::Gone { .. }) => {
+                self.dispatcher.forget(job.uid());
+                tracing::info!(job = %key, "deleted the job: its time after completion is over");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn api(&self, key: &ObjectKey) -> Api<ImagePullJob> {
+        Api::namespaced(self.dependencies.client.clone(), key.namespace_str())
+    }
+}

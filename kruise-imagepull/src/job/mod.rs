@@ -1,0 +1,10 @@
+//! The controller of ImagePullJobs: cache → [`plan`](crate::plan::job) → patches → status and Events.
+
+mod config;
+mod controller;
+mod dispatcher;
+mod notes;
+mod pace;
+
+pub use config::JobConfig;
+pub use controller::{JobDependencies, JobReconciler, job_controller};

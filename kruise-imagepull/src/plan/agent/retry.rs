@@ -1,0 +1,245 @@
+//! When a worker tries again, and when it gives up.
+
+use std::time::Duration;
+
+use crate::api::ImageTagPullPolicy;
+use crate::plan::nodeimage::MESSAGE_DEADLINE;
+use crate::plan::time::{backoff_limit, backoff_seconds, pick, timeout_seconds};
+
+/// Kinds of failure of one attempt, by what helps against them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// May pass by itself: connection resets, server errors.
+    Transient,
+    /// The attempt took longer than it may.
+    TimedOut,
+    /// The registry asks for fewer requests.
+    Throttled,
+    /// The disk of the node is full.
+    NoSpace,
+    /// The runtime does not answer. Costs no attempt.
+    RuntimeAway,
+    /// The registry refuses all credentials there are.
+    Denied,
+    /// Repeating can not help: no such image, no such platform, bad signature, bad reference.
+    Permanent,
+}
+
+impl FailureKind {
+    /// Returns the name of the kind as metrics carry it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::TimedOut => "timeout",
+            Self::Throttled => "throttled",
+            Self::NoSpace => "no_space",
+            Self::RuntimeAway => "runtime_away",
+            Self::Denied => "denied",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+/// What a worker does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Sleep, then make an attempt that may take this long.
+    Attempt {
+        /// How long to sleep first.
+        after: Duration,
+        /// How long the attempt may take.
+        timeout: Duration,
+    },
+    /// Give up with this message.
+    GiveUp(String),
+}
+
+/// The budget of one task: attempts, time of each, time of all.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    attempts_left: u32,
+    /// Attempts that failed so far.
+    failures: u32,
+    /// Times in a row that the runtime was away.
+    away: u32,
+    timeout: Duration,
+    deadline: Option<Duration>,
+    seed: u64,
+    last_error: Option<String>,
+}
+
+impl Budget {
+    /// Makes the budget of a task with these limits. `seed` spreads the waits of different nodes.
+    pub fn new(policy: &ImageTagPullPolicy, seed: u64) -> Self {
+        let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        Self {
+            attempts_left: backoff_limit(policy.backoff_limit).saturating_add(1),
+            failures: 0,
+            away: 0,
+            timeout: seconds(timeout_seconds(policy.timeout_seconds)),
+            deadline: policy.active_deadline_seconds.map(seconds),
+            seed,
+            last_error: None,
+        }
+    }
+
+    /// Returns the first step, `elapsed` after the start of the task.
+    pub fn first(&self, elapsed: Duration) -> Step {
+        self.attempt(Duration::ZERO, elapsed)
+    }
+
+    /// Returns the step after a failed attempt. `message` goes into the status when this was the last one.
+    pub fn failed(&mut self, kind: FailureKind, message: &str, elapsed: Duration) -> Step {
+        if kind == FailureKind::RuntimeAway {
+            let wait = self.jittered(backoff_seconds(self.away));
+            self.away = self.away.saturating_add(1);
+            return self.attempt(wait, elapsed);
+        }
+        self.away = 0;
+        self.last_error = Some(message.to_owned());
+        self.attempts_left = self.attempts_left.saturating_sub(1);
+        if matches!(kind, FailureKind::Denied | FailureKind::Permanent) || self.attempts_left == 0 {
+            return Step::GiveUp(message.to_owned());
+        }
+        let seconds = match kind {
+            FailureKind::Throttled => backoff_seconds(self.failures).max(30),
+            FailureKind::NoSpace => backoff_seconds(self.failures).max(60),
+            _ => backoff_seconds(self.failures),
+        };
+        self.failures = self.failures.saturating_add(1);
+        let wait = match kind {
+            // Registries that throttle see many nodes at once: spread over half as much again.
+            FailureKind::Throttled => self.jittered(seconds) + Duration::from_millis(self.draw(15_000)),
+            _ => self.jittered(seconds),
+        };
+        self.attempt(wait, elapsed)
+    }
+
+    fn attempt(&self, after: Duration, elapsed: Duration) -> Step {
+        let Some(deadline) = self.deadline else {
+            return Step::Attempt {
+                after,
+                timeout: self.timeout,
+            };
+        };
+        let left = deadline.saturating_sub(elapsed.saturating_add(after));
+        if left.is_zero() {
+            return Step::GiveUp(match &self.last_error {
+                Some(error) => format!("{MESSAGE_DEADLINE}; last error: {error}"),
+                None => MESSAGE_DEADLINE.to_owned(),
+            });
+        }
+        Step::Attempt {
+            after,
+            timeout: self.timeout.min(left),
+        }
+    }
+
+    /// Adds up to a tenth.
+    fn jittered(&self, seconds: i64) -> Duration {
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        Duration::from_secs(seconds) + Duration::from_millis(self.draw(seconds * 100))
+    }
+
+    fn draw(&self, bound: u64) -> u64 {
+        pick(self.seed, (self.failures, self.away), bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(backoff: i32, timeout: i32, deadline: Option<i64>) -> Budget {
+        let policy = ImageTagPullPolicy {
+            timeout_seconds: Some(timeout),
+            backoff_limit: Some(backoff),
+            active_deadline_seconds: deadline,
+            ttl_seconds_after_finished: None,
+        };
+        Budget::new(&policy, 7)
+    }
+
+    fn waits(budget: &mut Budget, kind: FailureKind) -> Vec<u64> {
+        let mut waits = Vec::new();
+        let mut elapsed = Duration::ZERO;
+        while let Step::Attempt { after, .. } = budget.failed(kind, "why", elapsed) {
+            elapsed += after;
+            waits.push(after.as_secs());
+            if waits.len() > 20 {
+                break;
+            }
+        }
+        waits
+    }
+
+    #[test]
+    fn a_task_is_tried_once_more_than_its_backoff_limit() {
+        assert_eq!(waits(&mut budget(2, 600, None), FailureKind::Transient), [1, 2]);
+        assert_eq!(waits(&mut budget(0, 600, None), FailureKind::Transient), [0; 0]);
+    }
+
+    #[test]
+    fn waits_double_from_one_second_to_thirty() {
+        let waits = waits(&mut budget(7, 600, None), FailureKind::Transient);
+        let expected = [1, 2, 4, 8, 16, 30, 30];
+        assert_eq!(waits.len(), expected.len());
+        for (wait, expected) in waits.iter().zip(expected) {
+            assert!(
+                (expected..=expected + expected / 10).contains(wait),
+                "{wait} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_negative_backoff_limit_means_the_default() {
+        assert_eq!(waits(&mut budget(-1, 600, None), FailureKind::Transient).len(), 3);
+    }
+
+    #[test]
+    fn what_repeating_can_not_help_ends_at_once() {
+        for kind in [FailureKind::Permanent, FailureKind::Denied] {
+            let step = budget(5, 600, None).failed(kind, "no such image", Duration::ZERO);
+            assert_eq!(step, Step::GiveUp("no such image".into()));
+        }
+    }
+
+    #[test]
+    fn throttling_and_full_disks_wait_longer() {
+        assert!(
+            waits(&mut budget(3, 600, None), FailureKind::Throttled)
+                .iter()
+                .all(|wait| *wait >= 30)
+        );
+        assert!(
+            waits(&mut budget(3, 600, None), FailureKind::NoSpace)
+                .iter()
+                .all(|wait| *wait >= 60)
+        );
+    }
+
+    #[test]
+    fn a_runtime_that_is_away_costs_no_attempt() {
+        assert_eq!(
+            waits(&mut budget(0, 600, None), FailureKind::RuntimeAway).len(),
+            21
+        );
+    }
+
+    #[test]
+    fn an_attempt_is_cut_at_the_deadline_of_the_task() {
+        let mut budget = budget(3, 600, Some(30));
+        let first = budget.first(Duration::ZERO);
+        assert_eq!(
+            first,
+            Step::Attempt {
+                after: Duration::ZERO,
+                timeout: Duration::from_secs(30)
+            }
+        );
+        let next = budget.failed(FailureKind::TimedOut, "timed out", Duration::from_secs(30));
+        assert!(matches!(next, Step::GiveUp(message) if message.starts_with(MESSAGE_DEADLINE)));
+    }
+}
