@@ -11,13 +11,19 @@ pub struct ConfigError {
 impl ConfigError {
     /// `field` as it is written in configuration files, and what is wrong with it (`must be above zero`).
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
     }
 
     /// The same error for a field inside a struct that is itself the field `outer`.
     #[must_use]
     pub fn inside(self, outer: &str) -> Self {
-        Self { field: format!("{outer}.{}", self.field), ..self }
+        Self {
+            field: format!("{outer}.{}", self.field),
+            ..self
+        }
     }
 
     /// The field in error.

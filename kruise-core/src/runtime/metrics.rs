@@ -122,7 +122,11 @@ impl RuntimeMetrics {
         queue.register("work_duration_seconds", "From handed out to given back", m.work);
         let controller = registry.sub_registry_with_prefix("kruise_controller");
         controller.register("reconcile", "Reconciles by result", m.reconciles);
-        controller.register("reconcile_duration_seconds", "Time in the reconciler", m.reconcile_time);
+        controller.register(
+            "reconcile_duration_seconds",
+            "Time in the reconciler",
+            m.reconcile_time,
+        );
         controller.register("active_workers", "Reconciles running now", m.active);
         controller.register("max_workers", "Configured workers", m.workers);
         let cache = registry.sub_registry_with_prefix("kruise_cache");
@@ -139,7 +143,9 @@ impl RuntimeMetrics {
     }
 
     pub(crate) fn queue(&self, name: &str) -> QueueMetrics {
-        let label = Name { name: name.to_owned() };
+        let label = Name {
+            name: name.to_owned(),
+        };
         QueueMetrics {
             depth: self.depth.get_or_create_owned(&label),
             delayed: self.delayed.get_or_create_owned(&label),
@@ -151,7 +157,9 @@ impl RuntimeMetrics {
     }
 
     pub(crate) fn controller(&self, name: &str) -> ControllerMetrics {
-        let label = Name { name: name.to_owned() };
+        let label = Name {
+            name: name.to_owned(),
+        };
         ControllerMetrics {
             reconciles: self.reconciles.clone(),
             time: self.reconcile_time.get_or_create_owned(&label),
@@ -162,8 +170,15 @@ impl RuntimeMetrics {
     }
 
     pub(crate) fn cache(&self, name: &str) -> CacheMetrics {
-        let label = Name { name: name.to_owned() };
-        let event = |r#type| self.events.get_or_create_owned(&NameType { name: name.to_owned(), r#type });
+        let label = Name {
+            name: name.to_owned(),
+        };
+        let event = |r#type| {
+            self.events.get_or_create_owned(&NameType {
+                name: name.to_owned(),
+                r#type,
+            })
+        };
         CacheMetrics {
             objects: self.objects.get_or_create_owned(&label),
             added: event("added"),
@@ -178,7 +193,9 @@ impl RuntimeMetrics {
     }
 
     pub(crate) fn expectations_expired(&self, name: &str) -> Counter {
-        self.expired.get_or_create_owned(&Name { name: name.to_owned() })
+        self.expired.get_or_create_owned(&Name {
+            name: name.to_owned(),
+        })
     }
 
     /// `age` is asked at every scrape; `None` says that what it tells of is gone.
@@ -216,7 +233,12 @@ pub(crate) struct ControllerMetrics {
 
 impl ControllerMetrics {
     pub(crate) fn count(&self, result: &'static str) {
-        self.reconciles.get_or_create(&NameResult { name: self.name.clone(), result }).inc();
+        self.reconciles
+            .get_or_create(&NameResult {
+                name: self.name.clone(),
+                result,
+            })
+            .inc();
     }
 }
 
@@ -242,13 +264,21 @@ enum Age {
 
 impl Age {
     const ALL: [(Self, &'static str, &'static str); 3] = [
-        (Self::Queue, "kruise_workqueue_oldest_age_seconds", "Wait of the oldest ready key"),
+        (
+            Self::Queue,
+            "kruise_workqueue_oldest_age_seconds",
+            "Wait of the oldest ready key",
+        ),
         (
             Self::Cache,
             "kruise_cache_last_event_age_seconds",
             "Time since the server was last heard of, bookmarks included",
         ),
-        (Self::Expectations, "kruise_expectations_oldest_age_seconds", "Age of the oldest unmet expectation"),
+        (
+            Self::Expectations,
+            "kruise_expectations_oldest_age_seconds",
+            "Age of the oldest unmet expectation",
+        ),
     ];
 }
 
@@ -273,7 +303,11 @@ impl Ages {
         let mut sources = self.0.lock();
         // Keeps the list as long as what is alive, also when nobody scrapes.
         sources.retain(|source| (source.age)().is_some());
-        sources.push(Source { kind, name: name.to_owned(), age: Box::new(age) });
+        sources.push(Source {
+            kind,
+            name: name.to_owned(),
+            age: Box::new(age),
+        });
     }
 }
 
@@ -323,8 +357,14 @@ mod tests {
             text
         };
         let text = scrape(&registry);
-        assert!(text.contains("kruise_workqueue_oldest_age_seconds{name=\"a\"} 1.5"), "{text}");
-        assert!(text.contains("kruise_workqueue_oldest_age_seconds{name=\"b\"} 2.5"), "{text}");
+        assert!(
+            text.contains("kruise_workqueue_oldest_age_seconds{name=\"a\"} 1.5"),
+            "{text}"
+        );
+        assert!(
+            text.contains("kruise_workqueue_oldest_age_seconds{name=\"b\"} 2.5"),
+            "{text}"
+        );
         drop(alive);
         assert!(!scrape(&registry).contains("name=\"a\""));
     }

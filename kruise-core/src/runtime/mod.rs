@@ -7,13 +7,14 @@ mod controller;
 mod expectations;
 mod key;
 mod metrics;
+mod pod;
 mod queue;
 mod runnable;
 mod tasks;
 
 pub use cache::{
-    Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription, Undecodable,
-    WaitError,
+    Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription,
+    Undecodable, WaitError,
 };
 pub use clock::{Clock, SystemClock};
 pub use config::ConfigError;
@@ -23,6 +24,9 @@ pub use controller::{
 pub use expectations::{Expectations, ExpectationsConfig, Expected};
 pub use key::{Cached, ObjectKey, compare_versions, version_at_least};
 pub use metrics::RuntimeMetrics;
+pub use pod::{
+    ConditionStatus, Owner, Phase, SlimCondition, SlimContainer, SlimContainerStatus, SlimPod, StrMap,
+};
 pub use queue::{Add, Lease, Priority, QueueConfig, Verdict, WorkQueue};
 pub use runnable::{RunError, Runnable};
 pub use tasks::Tasks;

@@ -16,7 +16,9 @@ pub struct RunError {
 impl RunError {
     /// Wraps what went wrong.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into() }
+        Self {
+            source: source.into(),
+        }
     }
 }
 

@@ -31,7 +31,10 @@ impl Tasks {
     }
 
     /// Starts a task. Without effect after [`Tasks::shutdown`].
-    #[allow(clippy::disallowed_methods, reason = "this is the place that all others are told to use")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the place that all others are told to use"
+    )]
     pub fn spawn(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -45,7 +48,9 @@ impl Tasks {
         let panics = self.panics.clone();
         let kill = self.kill.clone();
         let guarded = async move {
-            let caught = AssertUnwindSafe(kill.run_until_cancelled_owned(future)).catch_unwind().await;
+            let caught = AssertUnwindSafe(kill.run_until_cancelled_owned(future))
+                .catch_unwind()
+                .await;
             if let Err(panic) = caught {
                 panics.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 tracing::error!(task = %name, panic = panic_message(&*panic), "task panicked");

@@ -54,7 +54,10 @@ mod tests {
         let start = clock.now();
         assert_eq!(clock.now(), start);
         clock.advance(Duration::from_millis(1500));
-        assert_eq!(clock.now().duration_since(start), SignedDuration::from_millis(1500));
+        assert_eq!(
+            clock.now().duration_since(start),
+            SignedDuration::from_millis(1500)
+        );
         clock.set(start);
         assert_eq!(clock.now(), start);
     }

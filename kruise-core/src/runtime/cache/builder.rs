@@ -76,7 +76,10 @@ impl CacheConfig {
             return Err(ConfigError::new("pageSize", "must be above zero"));
         }
         if self.watch_timeout < Duration::from_secs(1) || self.watch_timeout.as_secs() > u64::from(u32::MAX) {
-            return Err(ConfigError::new("watchTimeout", "must be at least one second and fit 32 bits"));
+            return Err(ConfigError::new(
+                "watchTimeout",
+                "must be at least one second and fit 32 bits",
+            ));
         }
         if self.idle_margin.is_zero() {
             return Err(ConfigError::new("idleMargin", "must be above zero"));
@@ -94,6 +97,9 @@ impl CacheConfig {
     }
 }
 
+/// Called with what cannot be decoded.
+pub(super) type OnUndecodable = Arc<dyn Fn(&Undecodable) + Send + Sync>;
+
 /// Puts a cache together: objects of kind `K` are decoded as `D` and held as `T`.
 pub struct CacheBuilder<K, D = K, T = D> {
     api: Api<K>,
@@ -102,7 +108,7 @@ pub struct CacheBuilder<K, D = K, T = D> {
     labels: Option<String>,
     fields: Option<String>,
     map: Arc<dyn Fn(D) -> T + Send + Sync>,
-    on_undecodable: Vec<Arc<dyn Fn(&Undecodable) + Send + Sync>>,
+    on_undecodable: Vec<OnUndecodable>,
     metrics: Option<RuntimeMetrics>,
 }
 

@@ -35,9 +35,18 @@ pub enum Delta<T> {
 impl<T> Clone for Delta<T> {
     fn clone(&self) -> Self {
         match self {
-            Self::Added { new, initial } => Self::Added { new: new.clone(), initial: *initial },
-            Self::Updated { old, new } => Self::Updated { old: old.clone(), new: new.clone() },
-            Self::Deleted { last, tombstone } => Self::Deleted { last: last.clone(), tombstone: *tombstone },
+            Self::Added { new, initial } => Self::Added {
+                new: new.clone(),
+                initial: *initial,
+            },
+            Self::Updated { old, new } => Self::Updated {
+                old: old.clone(),
+                new: new.clone(),
+            },
+            Self::Deleted { last, tombstone } => Self::Deleted {
+                last: last.clone(),
+                tombstone: *tombstone,
+            },
         }
     }
 }

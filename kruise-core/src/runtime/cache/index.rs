@@ -47,7 +47,10 @@ pub(super) trait AnyIndex<T>: Send + Sync {
 
 impl<T: Cached, V: Eq + Hash + Send + Sync + 'static> Index<T, V> {
     pub(super) fn new(values: impl Fn(&T) -> Vec<V> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Postings { values: Box::new(values), by_value: RwLock::default() }))
+        Self(Arc::new(Postings {
+            values: Box::new(values),
+            by_value: RwLock::default(),
+        }))
     }
 
     pub(super) fn erased(&self) -> Arc<dyn AnyIndex<T>> {
@@ -112,12 +115,10 @@ fn insert<T, V: Eq + Hash>(
     }
 }
 
-fn remove<T, V: Eq + Hash>(
-    by_value: &mut HashMap<V, Posting<T>, RandomState>,
-    value: V,
-    key: &ObjectKey,
-) {
-    let hashbrown::hash_map::Entry::Occupied(mut slot) = by_value.entry(value) else { return };
+fn remove<T, V: Eq + Hash>(by_value: &mut HashMap<V, Posting<T>, RandomState>, value: V, key: &ObjectKey) {
+    let hashbrown::hash_map::Entry::Occupied(mut slot) = by_value.entry(value) else {
+        return;
+    };
     let empty = match slot.get_mut() {
         Posting::One(held, _) => held == key,
         Posting::Many(many) => {

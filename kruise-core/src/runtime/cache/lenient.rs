@@ -35,13 +35,19 @@ pub(super) struct Envelope<K, D> {
 
 impl<K, D: Clone> Clone for Envelope<K, D> {
     fn clone(&self) -> Self {
-        Self { meta: self.meta.clone(), body: self.body.clone(), kind: PhantomData }
+        Self {
+            meta: self.meta.clone(),
+            body: self.body.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
 impl<K, D> fmt::Debug for Envelope<K, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope").field("version", &self.meta.resource_version).finish_non_exhaustive()
+        f.debug_struct("Envelope")
+            .field("version", &self.meta.resource_version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,16 +111,39 @@ impl<K, D: Cached> Envelope<K, D> {
             resource_version: Some(object.resource_version().to_owned()),
             ..ObjectMeta::default()
         };
-        Self { meta, body: Ok(object), kind: PhantomData }
+        Self {
+            meta,
+            body: Ok(object),
+            kind: PhantomData,
+        }
     }
 
     fn bad(error: &serde_json::Error, identity: Identity) -> Self {
-        let IdentityMeta { name, namespace, uid, resource_version } = identity.metadata;
-        let key = ObjectKey { namespace: namespace.map(Into::into), name: name.into() };
-        let meta =
-            ObjectMeta { resource_version: Some(resource_version.clone()), ..ObjectMeta::default() };
-        let body = Err(Undecodable { key, uid, resource_version, error: error.to_string() });
-        Self { meta, body, kind: PhantomData }
+        let IdentityMeta {
+            name,
+            namespace,
+            uid,
+            resource_version,
+        } = identity.metadata;
+        let key = ObjectKey {
+            namespace: namespace.map(Into::into),
+            name: name.into(),
+        };
+        let meta = ObjectMeta {
+            resource_version: Some(resource_version.clone()),
+            ..ObjectMeta::default()
+        };
+        let body = Err(Undecodable {
+            key,
+            uid,
+            resource_version,
+            error: error.to_string(),
+        });
+        Self {
+            meta,
+            body,
+            kind: PhantomData,
+        }
     }
 }
 
@@ -192,7 +221,10 @@ mod tests {
         assert_eq!(bad.key, ObjectKey::new("ns", "p"));
         assert_eq!((bad.uid.as_str(), bad.resource_version.as_str()), ("u", "7"));
         assert!(!bad.error.is_empty());
-        assert_eq!(list.items[1].body.as_ref().unwrap().key(), ObjectKey::cluster("q"));
+        assert_eq!(
+            list.items[1].body.as_ref().unwrap().key(),
+            ObjectKey::cluster("q")
+        );
         assert_eq!(list.items[1].meta().resource_version.as_deref(), Some("8"));
     }
 

@@ -12,6 +12,7 @@
 //!   and what the list did not show is told as a tombstone. Readers wait for the write of one key at most.
 
 mod activity;
+mod adapters;
 mod builder;
 mod delta;
 mod index;
@@ -89,7 +90,9 @@ impl<T> Clone for Cache<T> {
 
 impl<T> fmt::Debug for Cache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("name", &self.0.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,7 +108,10 @@ impl<T: Cached> Cache<T> {
         let cache = Self(Arc::new(Inner {
             name: name.to_owned(),
             store: Store::new(),
-            feed: Mutex::new(Feed { handlers: Vec::new(), list: 0 }),
+            feed: Mutex::new(Feed {
+                handlers: Vec::new(),
+                list: 0,
+            }),
             synced: signal::Sender::new(false),
             waiters: Waiters::default(),
             last_event: Mutex::new(None),
@@ -260,7 +266,9 @@ impl<T: Cached> Cache<T> {
         if held.is_some_and(|object| version_at_least(object.resource_version(), resource_version)) {
             return Ok(());
         }
-        let Some(mut waiting) = waiting? else { return Ok(()) };
+        let Some(mut waiting) = waiting? else {
+            return Ok(());
+        };
         match tokio::time::timeout(timeout, &mut waiting.told).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(WaitError::Stopped),

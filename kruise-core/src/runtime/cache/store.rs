@@ -26,9 +26,13 @@ pub(super) enum Written<T> {
     /// The same uid and version were held: the old `Arc` stays.
     Unchanged,
     Added,
-    Updated { old: Arc<T> },
+    Updated {
+        old: Arc<T>,
+    },
     /// Another object of the same name was held.
-    Replaced { old: Arc<T> },
+    Replaced {
+        old: Arc<T>,
+    },
 }
 
 /// The objects by key and by uid. Only the driver of the cache writes; the lock is held for one key at a time.
@@ -41,7 +45,10 @@ pub(super) struct Store<T> {
 impl<T: Cached> Store<T> {
     pub(super) fn new() -> Self {
         Self {
-            maps: RwLock::new(Maps { by_key: HashMap::default(), by_uid: HashTable::new() }),
+            maps: RwLock::new(Maps {
+                by_key: HashMap::default(),
+                by_uid: HashTable::new(),
+            }),
             indexes: RwLock::default(),
             hasher: RandomState::new(),
         }
@@ -53,11 +60,20 @@ impl<T: Cached> Store<T> {
 
     pub(super) fn get_by_uid(&self, uid: &str) -> Option<Arc<T>> {
         let hash = self.hasher.hash_one(uid);
-        self.maps.read().by_uid.find(hash, |object| object.uid() == uid).cloned()
+        self.maps
+            .read()
+            .by_uid
+            .find(hash, |object| object.uid() == uid)
+            .cloned()
     }
 
     pub(super) fn list(&self) -> Vec<Arc<T>> {
-        self.maps.read().by_key.values().map(|entry| entry.object.clone()).collect()
+        self.maps
+            .read()
+            .by_key
+            .values()
+            .map(|entry| entry.object.clone())
+            .collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -86,10 +102,20 @@ impl<T: Cached> Store<T> {
                         return Written::Unchanged;
                     }
                     let old = std::mem::replace(&mut entry.object, object.clone());
-                    if same_uid { Written::Updated { old } } else { Written::Replaced { old } }
+                    if same_uid {
+                        Written::Updated { old }
+                    } else {
+                        Written::Replaced { old }
+                    }
                 }
                 None => {
-                    maps.by_key.insert(key.clone(), Entry { object: object.clone(), list });
+                    maps.by_key.insert(
+                        key.clone(),
+                        Entry {
+                            object: object.clone(),
+                            list,
+                        },
+                    );
                     Written::Added
                 }
             };
@@ -99,7 +125,8 @@ impl<T: Cached> Store<T> {
             let hash = self.hasher.hash_one(object.uid());
             // Objects made by hand may lack a uid: those are found by key alone.
             if !object.uid().is_empty() {
-                maps.by_uid.insert_unique(hash, object.clone(), |held| self.hasher.hash_one(held.uid()));
+                maps.by_uid
+                    .insert_unique(hash, object.clone(), |held| self.hasher.hash_one(held.uid()));
             }
             written
         };
@@ -132,7 +159,11 @@ impl<T: Cached> Store<T> {
     /// The keys that list number `list` has not shown.
     pub(super) fn unseen(&self, list: u64) -> Vec<ObjectKey> {
         let maps = self.maps.read();
-        maps.by_key.iter().filter(|(_, entry)| entry.list != list).map(|(key, _)| key.clone()).collect()
+        maps.by_key
+            .iter()
+            .filter(|(_, entry)| entry.list != list)
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     fn remove_uid(&self, by_uid: &mut HashTable<Arc<T>>, old: &Arc<T>) {

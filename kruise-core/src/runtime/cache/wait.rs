@@ -76,7 +76,11 @@ impl Waiters {
                 Err((version.to_owned(), id))
             }
         };
-        Ok(Some(Waiting { waiters: self, at, told }))
+        Ok(Some(Waiting {
+            waiters: self,
+            at,
+            told,
+        }))
     }
 
     pub(super) fn list_started(&self) {
@@ -130,8 +134,12 @@ impl Inner {
 
     fn meet(&mut self, version: &str) {
         let from = (version.to_owned(), 0);
-        let met: Vec<_> =
-            self.named.range(from..).map(|(at, _)| at.clone()).take_while(|at| at.0 == version).collect();
+        let met: Vec<_> = self
+            .named
+            .range(from..)
+            .map(|(at, _)| at.clone())
+            .take_while(|at| at.0 == version)
+            .collect();
         for at in met {
             if let Some(tell) = self.named.remove(&at) {
                 let _ = tell.send(());

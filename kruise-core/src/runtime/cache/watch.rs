@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::listening;
+use super::builder::OnUndecodable;
 use super::lenient::Envelope;
 use super::{Cache, CacheConfig, CacheWriter, ListStrategy, Undecodable};
 use crate::runtime::{Cached, RunError, Runnable};
@@ -28,7 +29,9 @@ pub struct CacheDriver {
 
 impl fmt::Debug for CacheDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheDriver").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("CacheDriver")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -37,7 +40,10 @@ impl CacheDriver {
         name: String,
         start: impl FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send + 'static,
     ) -> Self {
-        Self { name, start: Box::new(start) }
+        Self {
+            name,
+            start: Box::new(start),
+        }
     }
 
     /// Runs until cancelled. Needs a tokio runtime. Dropping the future ends the watch; the cache keeps what it holds.
@@ -63,7 +69,7 @@ pub(super) struct Source<K, D, T: Cached> {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
     pub(super) map: Arc<dyn Fn(D) -> T + Send + Sync>,
-    pub(super) on_undecodable: Vec<Arc<dyn Fn(&Undecodable) + Send + Sync>>,
+    pub(super) on_undecodable: Vec<OnUndecodable>,
     pub(super) writer: CacheWriter<T>,
     pub(super) cache: Cache<T>,
 }
@@ -82,7 +88,17 @@ where
     D: Cached + DeserializeOwned + Clone,
     T: Cached,
 {
-    let Source { api, config, labels, fields, map, on_undecodable, writer, cache } = source;
+    let Source {
+        api,
+        mut config,
+        labels,
+        fields,
+        map,
+        on_undecodable,
+        writer,
+        cache,
+    } = source;
+    config.list_timeout = config.list_timeout.max(Duration::from_secs(1));
     let namespace = api.namespace().map(str::to_owned);
     let client = listening(api.into_client(), &cache);
     let mut api: Api<Envelope<K, D>> = Api::all(client);
@@ -108,7 +124,11 @@ where
     };
     let work = async {
         loop {
-            let watch = if driving.paged { watch.clone() } else { watch.clone().streaming_lists() };
+            let watch = if driving.paged {
+                watch.clone()
+            } else {
+                watch.clone().streaming_lists()
+            };
             match driving.follow(watcher(api.clone(), watch)).await {
                 Restart::Paged => driving.paged = true,
                 Restart::AfterBackoff => driving.back_off().await,
@@ -121,7 +141,7 @@ where
 struct Driving<D, T: Cached> {
     config: CacheConfig,
     map: Arc<dyn Fn(D) -> T + Send + Sync>,
-    on_undecodable: Vec<Arc<dyn Fn(&Undecodable) + Send + Sync>>,
+    on_undecodable: Vec<OnUndecodable>,
     writer: CacheWriter<T>,
     cache: Cache<T>,
     /// The server has refused a streaming list, or none is wanted.
@@ -163,11 +183,18 @@ impl<D: Cached, T: Cached> Driving<D, T> {
                 }
                 Some(Err(error)) => {
                     if listing && !self.paged && status_code(&error).is_some_and(|c| c == 400 || c == 422) {
-                        tracing::info!(cache = self.cache.name(), "server refuses streaming lists, listing by pages");
+                        tracing::info!(
+                            cache = self.cache.name(),
+                            "server refuses streaming lists, listing by pages"
+                        );
                         return Restart::Paged;
                     }
                     self.count_error();
-                    tracing::warn!(cache = self.cache.name(), error = &error as &dyn std::error::Error, "watch failed");
+                    tracing::warn!(
+                        cache = self.cache.name(),
+                        error = &error as &dyn std::error::Error,
+                        "watch failed"
+                    );
                     // An expired version in the answer to a watch request, which the stream would ask for again and
                     // again; in the watch itself it handles that by a new list.
                     let expired = matches!(error, watcher::Error::WatchStartFailed(_))
@@ -189,7 +216,9 @@ impl<D: Cached, T: Cached> Driving<D, T> {
             let limit = self.config.watch_timeout + self.config.idle_margin;
             self.cache.silent(progress, limit).await;
         } else if self.paged {
-            self.cache.silent(progress.max(started), self.config.list_timeout).await;
+            self.cache
+                .silent(progress.max(started), self.config.list_timeout)
+                .await;
         } else {
             // A server that knows nothing of streaming lists may open the watch and stay busy without ever ending the
             // list, so only objects count.
@@ -246,14 +275,20 @@ impl<D: Cached, T: Cached> Driving<D, T> {
         if let Some(metrics) = &self.cache.0.metrics {
             metrics.errors.inc();
         }
-        let quiet = self.last_error.is_none_or(|last| last.elapsed() >= self.config.backoff_reset);
+        let quiet = self
+            .last_error
+            .is_none_or(|last| last.elapsed() >= self.config.backoff_reset);
         self.errors = if quiet { 1 } else { self.errors.saturating_add(1) };
         self.last_error = Some(Instant::now());
     }
 
     async fn back_off(&self) {
         let factor = 1_u32 << self.errors.saturating_sub(1).min(16);
-        let delay = self.config.backoff_base.saturating_mul(factor).min(self.config.backoff_max);
+        let delay = self
+            .config
+            .backoff_base
+            .saturating_mul(factor)
+            .min(self.config.backoff_max);
         tokio::time::sleep(delay.max(Duration::from_millis(1))).await;
     }
 }

@@ -41,7 +41,13 @@ impl<T: Cached> CacheWriter<T> {
     pub fn delete(&self, key: &ObjectKey) -> Option<Arc<T>> {
         let mut feed = self.cache.0.feed.lock();
         let last = self.cache.0.store.remove(key)?;
-        self.tell(&mut feed, &Delta::Deleted { last: last.clone(), tombstone: false });
+        self.tell(
+            &mut feed,
+            &Delta::Deleted {
+                last: last.clone(),
+                tombstone: false,
+            },
+        );
         Some(last)
     }
 
@@ -78,7 +84,13 @@ impl<T: Cached> CacheWriter<T> {
         for key in self.cache.0.store.unseen(list) {
             let mut feed = self.cache.0.feed.lock();
             if let Some(last) = self.cache.0.store.remove(&key) {
-                self.tell(&mut feed, &Delta::Deleted { last, tombstone: true });
+                self.tell(
+                    &mut feed,
+                    &Delta::Deleted {
+                        last,
+                        tombstone: true,
+                    },
+                );
             }
         }
         self.cache.0.waiters.list_done();
@@ -94,7 +106,13 @@ impl<T: Cached> CacheWriter<T> {
         if held.is_some() {
             self.cache.0.store.remove(&key);
             let last = Arc::new(last);
-            self.tell(&mut feed, &Delta::Deleted { last, tombstone: false });
+            self.tell(
+                &mut feed,
+                &Delta::Deleted {
+                    last,
+                    tombstone: false,
+                },
+            );
         } else {
             self.cache.0.waiters.seen(last.resource_version());
         }
@@ -107,7 +125,13 @@ impl<T: Cached> CacheWriter<T> {
             Written::Added => self.tell(&mut feed, &Delta::Added { new, initial }),
             Written::Updated { old } => self.tell(&mut feed, &Delta::Updated { old, new }),
             Written::Replaced { old } => {
-                self.tell(&mut feed, &Delta::Deleted { last: old, tombstone: true });
+                self.tell(
+                    &mut feed,
+                    &Delta::Deleted {
+                        last: old,
+                        tombstone: true,
+                    },
+                );
                 self.tell(&mut feed, &Delta::Added { new, initial: false });
             }
         }
@@ -123,7 +147,9 @@ impl<T: Cached> CacheWriter<T> {
                 Delta::Deleted { tombstone: false, .. } => metrics.deleted.inc(),
                 Delta::Deleted { tombstone: true, .. } => metrics.tombstone.inc(),
             };
-            metrics.objects.set(i64::try_from(inner.store.len()).unwrap_or(i64::MAX));
+            metrics
+                .objects
+                .set(i64::try_from(inner.store.len()).unwrap_or(i64::MAX));
         }
         feed.handlers.retain(Registered::is_alive);
         for registered in &feed.handlers {

@@ -66,7 +66,10 @@ impl<R: Reconciler> ControllerBuilder<R> {
     /// Which updates of the object itself matter, as `(old, new)`; the others make no reconcile. Additions and
     /// deletions always matter. Default: all updates.
     #[must_use]
-    pub fn changed(mut self, changed: impl Fn(&R::Object, &R::Object) -> bool + Send + Sync + 'static) -> Self {
+    pub fn changed(
+        mut self,
+        changed: impl Fn(&R::Object, &R::Object) -> bool + Send + Sync + 'static,
+    ) -> Self {
         self.changed = Some(Box::new(changed));
         self
     }
@@ -82,7 +85,8 @@ impl<R: Reconciler> ControllerBuilder<R> {
         map: impl Fn(&Delta<U>, &mut dyn FnMut(ObjectKey)) + Send + Sync + 'static,
     ) -> Self {
         let cache = cache.clone();
-        self.watches.push(Box::new(move |queue| attach(&cache, queue, map)));
+        self.watches
+            .push(Box::new(move |queue| attach(&cache, queue, map)));
         self
     }
 
@@ -115,7 +119,15 @@ impl<R: Reconciler> ControllerBuilder<R> {
         let mut attached = vec![own];
         attached.extend(self.watches.into_iter().map(|attach| attach(&queue)));
         let metrics = self.metrics.map(|metrics| metrics.controller(&self.name));
-        Controller::new(self.name, self.cache, Arc::new(self.reconciler), config, queue, attached, metrics)
+        Controller::new(
+            self.name,
+            self.cache,
+            Arc::new(self.reconciler),
+            config,
+            queue,
+            attached,
+            metrics,
+        )
     }
 }
 
@@ -127,9 +139,24 @@ fn attach<U: Cached>(
 ) -> Attached {
     let target = queue.clone();
     let subscription = cache.subscribe(move |delta| {
-        let priority = if delta.is_initial() { Priority::LOW } else { Priority::NORMAL };
-        map(delta, &mut |key| target.add_with(key, Add { priority, after: None }));
+        let priority = if delta.is_initial() {
+            Priority::LOW
+        } else {
+            Priority::NORMAL
+        };
+        map(delta, &mut |key| {
+            target.add_with(
+                key,
+                Add {
+                    priority,
+                    after: None,
+                },
+            )
+        });
     });
     let cache = cache.clone();
-    Attached { subscription, synced: async move { cache.synced().await }.boxed() }
+    Attached {
+        subscription,
+        synced: async move { cache.synced().await }.boxed(),
+    }
 }

@@ -42,7 +42,10 @@ impl RunnerConfig {
     /// Names the field that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.workers == 0 || self.workers > Self::MAX_WORKERS {
-            return Err(ConfigError::new("workers", format!("must be from 1 to {}", Self::MAX_WORKERS)));
+            return Err(ConfigError::new(
+                "workers",
+                format!("must be from 1 to {}", Self::MAX_WORKERS),
+            ));
         }
         if self.reconcile_timeout.is_zero() {
             return Err(ConfigError::new("reconcileTimeout", "must be above zero"));

@@ -10,8 +10,6 @@ mod builder;
 mod config;
 mod reconciler;
 mod run;
-#[cfg(test)]
-mod tests;
 
 pub use builder::ControllerBuilder;
 pub use config::RunnerConfig;

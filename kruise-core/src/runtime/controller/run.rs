@@ -49,11 +49,7 @@ impl<R: Reconciler> fmt::Debug for Controller<R> {
 
 impl<R: Reconciler> Controller<R> {
     /// Starts to put a controller together. Its `name` is that of its queue, metrics and spans.
-    pub fn builder(
-        name: impl Into<String>,
-        cache: Cache<R::Object>,
-        reconciler: R,
-    ) -> ControllerBuilder<R> {
+    pub fn builder(name: impl Into<String>, cache: Cache<R::Object>, reconciler: R) -> ControllerBuilder<R> {
         ControllerBuilder::new(name.into(), cache, reconciler)
     }
 
@@ -67,10 +63,23 @@ impl<R: Reconciler> Controller<R> {
         metrics: Option<ControllerMetrics>,
     ) -> Self {
         if let Some(metrics) = &metrics {
-            metrics.workers.set(i64::try_from(config.workers).unwrap_or(i64::MAX));
+            metrics
+                .workers
+                .set(i64::try_from(config.workers).unwrap_or(i64::MAX));
         }
-        let worker = Arc::new(Worker { name: name.clone(), cache, reconciler, config, metrics });
-        Self { name, queue, attached, worker }
+        let worker = Arc::new(Worker {
+            name: name.clone(),
+            cache,
+            reconciler,
+            config,
+            metrics,
+        });
+        Self {
+            name,
+            queue,
+            attached,
+            worker,
+        }
     }
 
     /// The queue, to add keys from elsewhere: timers, channels, other systems.
@@ -83,9 +92,16 @@ impl<R: Reconciler> Controller<R> {
     /// After the cancellation no new reconcile begins, those that run have `drain_timeout` to end, and then are
     /// dropped. Dropping the future drops them at once. Afterwards the queue takes nothing any more.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { name, queue, attached, worker } = self;
-        let (_subscriptions, synced): (Vec<_>, Vec<_>) =
-            attached.into_iter().map(|attached| (attached.subscription, attached.synced)).unzip();
+        let Self {
+            name,
+            queue,
+            attached,
+            worker,
+        } = self;
+        let (_subscriptions, synced): (Vec<_>, Vec<_>) = attached
+            .into_iter()
+            .map(|attached| (attached.subscription, attached.synced))
+            .unzip();
         let _closed = CloseOnDrop(queue.clone());
         if cancel.run_until_cancelled(join_all(synced)).await.is_none() {
             return;

@@ -79,11 +79,20 @@ impl Ledger {
         self.next += 1;
         self.by_owner.entry(owner.clone()).or_default().insert(id);
         self.by_target.entry(what.target()).or_default().insert(id);
-        self.entries.insert(id, Entry { owner, what, since: now });
+        self.entries.insert(
+            id,
+            Entry {
+                owner,
+                what,
+                since: now,
+            },
+        );
     }
 
     pub(super) fn withdraw(&mut self, owner: &str, what: &What) {
-        self.end(&what.target(), |entry| &*entry.owner == owner && entry.what.is_same(what));
+        self.end(&what.target(), |entry| {
+            &*entry.owner == owner && entry.what.is_same(what)
+        });
     }
 
     pub(super) fn created(&mut self, key: &ObjectKey) {
@@ -135,9 +144,14 @@ impl Ledger {
     }
 
     fn end(&mut self, target: &Target, ends: impl Fn(&Entry) -> bool) {
-        let Some(ids) = self.by_target.get(target) else { return };
-        let ended: Vec<Id> =
-            ids.iter().copied().filter(|id| self.entries.get(id).is_some_and(&ends)).collect();
+        let Some(ids) = self.by_target.get(target) else {
+            return;
+        };
+        let ended: Vec<Id> = ids
+            .iter()
+            .copied()
+            .filter(|id| self.entries.get(id).is_some_and(&ends))
+            .collect();
         for id in ended {
             self.remove(id);
         }

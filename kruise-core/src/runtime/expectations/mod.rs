@@ -38,7 +38,10 @@ pub struct ExpectationsConfig {
 
 impl Default for ExpectationsConfig {
     fn default() -> Self {
-        Self { name: "expectations".to_owned(), max_age: Duration::from_secs(300) }
+        Self {
+            name: "expectations".to_owned(),
+            max_age: Duration::from_secs(300),
+        }
     }
 }
 
@@ -90,7 +93,9 @@ impl<T: Cached> Held for Cache<T> {
         if !self.is_synced() {
             return Err(());
         }
-        Ok(self.get_by_uid(uid).map(|object| object.resource_version().to_owned()))
+        Ok(self
+            .get_by_uid(uid)
+            .map(|object| object.resource_version().to_owned()))
     }
 }
 
@@ -107,7 +112,9 @@ pub struct Expectations(Arc<Inner>);
 
 impl fmt::Debug for Expectations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Expectations").field("config", &self.0.config).finish_non_exhaustive()
+        f.debug_struct("Expectations")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,7 +125,7 @@ impl Default for Expectations {
 }
 
 impl Expectations {
-    /// No expectations yet.
+    /// No expectations yet. A `max_age` below one second counts as one second.
     pub fn new(config: ExpectationsConfig) -> Self {
         Self::build(config, None)
     }
@@ -135,8 +142,15 @@ impl Expectations {
         this
     }
 
-    fn build(config: ExpectationsConfig, expired: Option<Counter>) -> Self {
-        Self(Arc::new(Inner { config, ledger: Mutex::default(), caches: RwLock::default(), expired }))
+    fn build(mut config: ExpectationsConfig, expired: Option<Counter>) -> Self {
+        // Without any age nothing would ever be waited for.
+        config.max_age = config.max_age.max(Duration::from_secs(1));
+        Self(Arc::new(Inner {
+            config,
+            ledger: Mutex::default(),
+            caches: RwLock::default(),
+            expired,
+        }))
     }
 
     /// Meets expectations from the deltas of this cache, for the life of the cache, and looks there when a new one is
@@ -155,12 +169,14 @@ impl Expectations {
 
     /// Expects the creation of an object by its name. Set it before the call, withdraw it when the call fails.
     pub fn expect_creation(&self, owner_uid: &str, key: &ObjectKey) {
-        self.ledger().expect(owner_uid, What::Creation(key.clone()), Instant::now());
+        self.ledger()
+            .expect(owner_uid, What::Creation(key.clone()), Instant::now());
     }
 
     /// Expects the deletion of an object. Set it before the call, withdraw it when the call fails.
     pub fn expect_deletion(&self, owner_uid: &str, uid: &str) {
-        self.ledger().expect(owner_uid, What::Deletion(uid.into()), Instant::now());
+        self.ledger()
+            .expect(owner_uid, What::Deletion(uid.into()), Instant::now());
     }
 
     /// Expects to see the object at this version or a later one. Set it when the answer to the call gives the version.
@@ -217,7 +233,8 @@ impl Expectations {
 
     /// The object has been seen at this version.
     pub fn observed_version(&self, uid: &str, resource_version: &str) {
-        self.ledger().seen(uid, |expected| version_at_least(resource_version, expected));
+        self.ledger()
+            .seen(uid, |expected| version_at_least(resource_version, expected));
     }
 
     /// The object is gone, or (where that is enough for the controller) is being deleted. Nothing more is expected of
@@ -235,9 +252,15 @@ impl Expectations {
     pub fn check(&self, owner_uid: &str) -> Expected {
         let now = Instant::now();
         let ledger = self.ledger();
-        let Some((pending, since)) = ledger.pending(owner_uid) else { return Expected::Satisfied };
+        let Some((pending, since)) = ledger.pending(owner_uid) else {
+            return Expected::Satisfied;
+        };
         let oldest = now.saturating_duration_since(since);
-        Expected::Waiting { pending, oldest, retry_after: self.0.config.max_age.saturating_sub(oldest) }
+        Expected::Waiting {
+            pending,
+            oldest,
+            retry_after: self.0.config.max_age.saturating_sub(oldest),
+        }
     }
 
     /// The age of the oldest expectation that is not met.

@@ -78,8 +78,18 @@ async fn kruise_1765_lost_event_delays_by_the_maximum_age_and_no_longer() {
     expectations.expect_creation("set", &ObjectKey::new("ns", "a"));
     tokio::time::advance(Duration::from_secs(100)).await;
     expectations.expect_deletion("set", "ub");
-    let Expected::Waiting { pending, oldest, retry_after } = expectations.check("set") else { panic!("met") };
-    assert_eq!((pending, oldest, retry_after), (2, Duration::from_secs(100), Duration::from_secs(200)));
+    let Expected::Waiting {
+        pending,
+        oldest,
+        retry_after,
+    } = expectations.check("set")
+    else {
+        panic!("met")
+    };
+    assert_eq!(
+        (pending, oldest, retry_after),
+        (2, Duration::from_secs(100), Duration::from_secs(200))
+    );
     assert_eq!(expectations.oldest_age(), Some(Duration::from_secs(100)));
     tokio::time::advance(Duration::from_secs(200)).await;
     assert_eq!(waiting(&expectations, "set"), 1);
@@ -170,10 +180,16 @@ async fn the_metrics_tell_the_oldest_and_those_given_up() {
     expectations.expect_deletion("set", "b");
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    assert!(text.contains("kruise_expectations_oldest_age_seconds{name=\"expectations\"} 40"), "{text}");
+    assert!(
+        text.contains("kruise_expectations_oldest_age_seconds{name=\"expectations\"} 40"),
+        "{text}"
+    );
     tokio::time::advance(Duration::from_secs(400)).await;
     assert!(expectations.check("set").is_satisfied());
     text.clear();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    assert!(text.contains("kruise_expectations_expired_total{name=\"expectations\"} 2"), "{text}");
+    assert!(
+        text.contains("kruise_expectations_expired_total{name=\"expectations\"} 2"),
+        "{text}"
+    );
 }

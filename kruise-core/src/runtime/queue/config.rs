@@ -80,7 +80,10 @@ impl Default for QueueConfig {
 impl QueueConfig {
     /// The default settings under a name.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// Checks the fields against each other.
@@ -143,19 +146,32 @@ mod tests {
 
     #[test]
     fn jitter_shortens_delays_by_at_most_its_share_and_repeats_with_the_seed() {
-        let config = QueueConfig { backoff_jitter: 0.25, seed: 7, ..QueueConfig::default() };
+        let config = QueueConfig {
+            backoff_jitter: 0.25,
+            seed: 7,
+            ..QueueConfig::default()
+        };
         let delays: Vec<_> = (0..100).map(|draw| config.backoff(10, draw)).collect();
         let exact = QueueConfig::default().backoff(10, 0);
         assert!(delays.iter().all(|d| *d <= exact && *d >= exact.mul_f64(0.75)));
         assert!(delays.iter().any(|d| *d != delays[0]));
-        assert_eq!(delays, (0..100).map(|draw| config.backoff(10, draw)).collect::<Vec<_>>());
+        assert_eq!(
+            delays,
+            (0..100).map(|draw| config.backoff(10, draw)).collect::<Vec<_>>()
+        );
     }
 
     #[test]
     fn validation_names_the_field_in_error() {
-        let bad = QueueConfig { backoff_max: Duration::ZERO, ..QueueConfig::default() };
+        let bad = QueueConfig {
+            backoff_max: Duration::ZERO,
+            ..QueueConfig::default()
+        };
         assert_eq!(bad.validate().unwrap_err().field(), "backoffMax");
-        let bad = QueueConfig { backoff_jitter: f64::NAN, ..QueueConfig::default() };
+        let bad = QueueConfig {
+            backoff_jitter: f64::NAN,
+            ..QueueConfig::default()
+        };
         assert_eq!(bad.validate().unwrap_err().field(), "backoffJitter");
         assert!(QueueConfig::default().validate().is_ok());
     }

@@ -39,8 +39,17 @@ enum Phase {
     Closed,
 }
 
+struct Guarded<K> {
+    state: State<K>,
+    phase: Phase,
+    /// The one waiter that sleeps until a delayed key is due, by number, and when that is. The others sleep without a
+    /// timer.
+    keeper: Option<(u64, Instant)>,
+    next_keeper: u64,
+}
+
 struct Shared<K> {
-    state: Mutex<(State<K>, Phase)>,
+    state: Mutex<Guarded<K>>,
     /// Told when a key becomes ready or a nearer due time appears. One waiter suffices: whoever is woken passes the
     /// word on while there is more to do.
     work: Notify,
@@ -74,7 +83,12 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
 
     fn build(config: QueueConfig, metrics: Option<QueueMetrics>) -> Self {
         Self(Arc::new(Shared {
-            state: Mutex::new((State::new(config), Phase::Open)),
+            state: Mutex::new(Guarded {
+                state: State::new(config),
+                phase: Phase::Open,
+                keeper: None,
+                next_keeper: 0,
+            }),
             work: Notify::new(),
             idle: Notify::new(),
             metrics,
@@ -92,12 +106,11 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
         let due = options.after.map_or(now, |after| later(now, after));
         {
             let mut guard = self.0.state.lock();
-            let (state, phase) = &mut *guard;
-            if *phase != Phase::Open {
+            if guard.phase != Phase::Open {
                 return;
             }
-            state.add(key, options.priority, due, now);
-            self.note_depth(state);
+            guard.state.add(key, options.priority, due, now);
+            self.note_depth(&guard.state);
         }
         if let Some(metrics) = &self.0.metrics {
             metrics.adds.inc();
@@ -110,41 +123,56 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
     /// Any number of workers may wait. Cancel safe: a future that is dropped takes nothing with it, and the wake-up it
     /// may have got is passed on.
     pub async fn next(&self) -> Option<Lease<K>> {
+        let mut keeper = None;
         loop {
             // Registered before looking, so that an add between looking and waiting is not missed.
             let mut woken = std::pin::pin!(self.0.work.notified());
             woken.as_mut().enable();
-            let due = match self.try_next() {
+            match self.try_next(&mut keeper) {
                 Next::Work(lease) => return Some(lease),
                 Next::Closed => return None,
-                Next::Wait(due) => due,
-            };
-            // Whoever waits may be the only one that knows of `due`: dropped, it must send another to look.
-            let baton = due.map(|_| Baton(&self.0.work));
-            match due {
-                Some(due) => {
-                    let _ = tokio::time::timeout_at(due, woken).await;
+                Next::Wait => {}
+            }
+            match &keeper {
+                Some(Keeper { due, .. }) => {
+                    let _ = tokio::time::timeout_at(*due, woken).await;
                 }
                 None => woken.await,
-            }
-            if let Some(baton) = baton {
-                std::mem::forget(baton);
             }
         }
     }
 
-    fn try_next(&self) -> Next<K> {
+    fn try_next<'a>(&'a self, keeper: &mut Option<Keeper<'a, K>>) -> Next<K> {
+        // Whoever looks for itself needs nobody to be told. Outside of the lock, which it takes itself.
+        if let Some(keeper) = keeper.take() {
+            keeper.resign();
+        }
         let now = Instant::now();
         let mut guard = self.0.state.lock();
-        let (state, phase) = &mut *guard;
-        if *phase == Phase::Closed {
+        let guarded = &mut *guard;
+        if guarded.phase == Phase::Closed {
             return Next::Closed;
         }
-        let Some(taken) = state.take(now) else {
-            return if *phase == Phase::Open { Next::Wait(state.next_due()) } else { Next::Closed };
+        let Some(taken) = guarded.state.take(now) else {
+            if guarded.phase != Phase::Open {
+                return Next::Closed;
+            }
+            if let Some(due) = guarded.state.next_due()
+                && guarded.keeper.is_none_or(|(_, kept)| due < kept)
+            {
+                let id = guarded.next_keeper;
+                guarded.next_keeper += 1;
+                guarded.keeper = Some((id, due));
+                *keeper = Some(Keeper {
+                    shared: &self.0,
+                    id,
+                    due,
+                });
+            }
+            return Next::Wait;
         };
-        self.note_depth(state);
-        let more = state.ready() > 0 || state.delayed() > 0;
+        self.note_depth(&guarded.state);
+        let more = guarded.state.ready() > 0 || guarded.state.delayed() > 0;
         drop(guard);
         if more {
             self.0.work.notify_one();
@@ -166,13 +194,15 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
         let now = Instant::now();
         let idle = {
             let mut guard = self.0.state.lock();
-            let (state, phase) = &mut *guard;
-            state.finish(key, verdict, *phase == Phase::Open, now);
-            self.note_depth(state);
-            *phase != Phase::Open && state.running() == 0
+            let open = guard.phase == Phase::Open;
+            guard.state.finish(key, verdict, open, now);
+            self.note_depth(&guard.state);
+            !open && guard.state.running() == 0
         };
         if let Some(metrics) = &self.0.metrics {
-            metrics.work.observe(now.saturating_duration_since(started).as_secs_f64());
+            metrics
+                .work
+                .observe(now.saturating_duration_since(started).as_secs_f64());
             if matches!(verdict, Verdict::Retry | Verdict::RetryAfter(_)) {
                 metrics.retries.inc();
             }
@@ -188,9 +218,9 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
     pub fn shut_down(&self) {
         {
             let mut guard = self.0.state.lock();
-            guard.0.clear();
-            guard.1 = Phase::Closed;
-            self.note_depth(&guard.0);
+            guard.state.clear();
+            guard.phase = Phase::Closed;
+            self.note_depth(&guard.state);
         }
         self.0.work.notify_waiters();
         self.0.work.notify_one();
@@ -204,11 +234,10 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
     pub async fn shut_down_and_drain(&self) {
         {
             let mut guard = self.0.state.lock();
-            let (state, phase) = &mut *guard;
-            if *phase == Phase::Open {
-                state.promote(Instant::now());
-                state.clear_delayed();
-                *phase = Phase::Draining;
+            if guard.phase == Phase::Open {
+                guard.state.promote(Instant::now());
+                guard.state.clear_delayed();
+                guard.phase = Phase::Draining;
             }
         }
         loop {
@@ -218,7 +247,7 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
             self.0.work.notify_waiters();
             {
                 let guard = self.0.state.lock();
-                if guard.1 == Phase::Closed || (guard.0.ready() == 0 && guard.0.running() == 0) {
+                if guard.phase == Phase::Closed || (guard.state.ready() == 0 && guard.state.running() == 0) {
                     break;
                 }
             }
@@ -250,19 +279,24 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
     /// How long the oldest ready key has waited; `None` when none is ready.
     pub fn oldest_age(&self) -> Option<Duration> {
         let now = Instant::now();
-        self.settled(|state| state.oldest_ready()).map(|since| now.saturating_duration_since(since))
+        self.settled(|state| state.oldest_ready())
+            .map(|since| now.saturating_duration_since(since))
     }
 
     fn settled<V>(&self, read: impl FnOnce(&State<K>) -> V) -> V {
         let mut guard = self.0.state.lock();
-        guard.0.promote(Instant::now());
-        read(&guard.0)
+        guard.state.promote(Instant::now());
+        read(&guard.state)
     }
 
     fn note_depth(&self, state: &State<K>) {
         if let Some(metrics) = &self.0.metrics {
-            metrics.depth.set(i64::try_from(state.ready()).unwrap_or(i64::MAX));
-            metrics.delayed.set(i64::try_from(state.delayed()).unwrap_or(i64::MAX));
+            metrics
+                .depth
+                .set(i64::try_from(state.ready()).unwrap_or(i64::MAX));
+            metrics
+                .delayed
+                .set(i64::try_from(state.delayed()).unwrap_or(i64::MAX));
         }
     }
 }
@@ -283,16 +317,39 @@ impl<K: Eq + Hash + Clone + Send + 'static> WorkQueue<K> {
 
 enum Next<K: Eq + Hash + Clone> {
     Work(Lease<K>),
-    Wait(Option<Instant>),
+    Wait,
     Closed,
 }
 
-/// Sends another waiter to look when the one that holds it is dropped.
-struct Baton<'a>(&'a Notify);
+/// Held by the waiter that knows when the next key is due. When its wait is dropped, another waiter must learn of that.
+struct Keeper<'a, K: Eq + Hash + Clone> {
+    shared: &'a Shared<K>,
+    id: u64,
+    due: Instant,
+}
 
-impl Drop for Baton<'_> {
+impl<K: Eq + Hash + Clone> Keeper<'_, K> {
+    /// Gives the office up because the holder looks for itself now.
+    fn resign(mut self) {
+        self.leave();
+    }
+
+    /// Whether it still was the keeper, and there is something to keep.
+    fn leave(&mut self) -> bool {
+        let mut guard = self.shared.state.lock();
+        let kept = guard.keeper.is_some_and(|(id, _)| id == self.id);
+        if kept {
+            guard.keeper = None;
+        }
+        kept && (guard.state.delayed() > 0 || guard.state.ready() > 0)
+    }
+}
+
+impl<K: Eq + Hash + Clone> Drop for Keeper<'_, K> {
     fn drop(&mut self) {
-        self.0.notify_one();
+        if self.leave() {
+            self.shared.work.notify_one();
+        }
     }
 }
 

@@ -84,6 +84,12 @@ impl<K: Eq + Hash + Clone> State<K> {
         self.running
     }
 
+    /// Keys of which anything is remembered.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.items.len()
+    }
+
     /// When the next delayed key becomes ready.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
@@ -141,12 +147,22 @@ impl<K: Eq + Hash + Clone> State<K> {
         let place = if due <= now {
             self.ready.insert((Reverse(priority), seq));
             self.ready_by_seq.insert(seq, (key.clone(), priority));
-            Place::Ready { seq, since: due.min(now) }
+            Place::Ready {
+                seq,
+                since: due.min(now),
+            }
         } else {
             self.delayed.insert((due, seq), key.clone());
             Place::Delayed { due, seq }
         };
-        self.items.insert(key, Item { priority, failures, place });
+        self.items.insert(
+            key,
+            Item {
+                priority,
+                failures,
+                place,
+            },
+        );
     }
 
     /// Makes ready what is due, in the order in which it fell due.
@@ -191,12 +207,19 @@ impl<K: Eq + Hash + Clone> State<K> {
         };
         item.place = Place::Running { again: None };
         self.running += 1;
-        Some(Taken { key, priority, failures: item.failures, waited })
+        Some(Taken {
+            key,
+            priority,
+            failures: item.failures,
+            waited,
+        })
     }
 
     /// Takes a handed-out key back. With `keep` false it is forgotten whatever the verdict.
     pub(super) fn finish(&mut self, key: &K, verdict: Verdict, keep: bool, now: Instant) {
-        let Some((key, item)) = self.items.remove_entry(key) else { return };
+        let Some((key, item)) = self.items.remove_entry(key) else {
+            return;
+        };
         let Place::Running { again } = item.place else {
             // Not handed out: nothing to take back.
             self.items.insert(key, item);
@@ -214,11 +237,15 @@ impl<K: Eq + Hash + Clone> State<K> {
             Verdict::RetryAfter(delay) => (failed, Some(delay)),
         };
         // What the verdict asks for keeps the priority that the key had.
-        let own = delay.map(|delay| Again { priority: item.priority, due: later(now, delay) });
+        let own = delay.map(|delay| Again {
+            priority: item.priority,
+            due: later(now, delay),
+        });
         let next = match (own, again) {
-            (Some(own), Some(again)) => {
-                Again { priority: own.priority.max(again.priority), due: own.due.min(again.due) }
-            }
+            (Some(own), Some(again)) => Again {
+                priority: own.priority.max(again.priority),
+                due: own.due.min(again.due),
+            },
             (Some(next), None) | (None, Some(next)) => next,
             (None, None) => return,
         };
@@ -230,7 +257,8 @@ impl<K: Eq + Hash + Clone> State<K> {
         self.ready.clear();
         self.ready_by_seq.clear();
         self.clear_delayed();
-        self.items.retain(|_, item| matches!(item.place, Place::Running { .. }));
+        self.items
+            .retain(|_, item| matches!(item.place, Place::Running { .. }));
     }
 
     /// Forgets all keys that are not ready and not being worked on.
