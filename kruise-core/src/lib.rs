@@ -73,3 +73,4 @@
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod webhook;
