@@ -44,6 +44,15 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+#![cfg_attr(
+    feature = "webhook-server",
+    doc = "To be called by a cluster it needs HTTPS and a configuration: see [`server`]."
+)]
+#![cfg_attr(
+    not(feature = "webhook-server"),
+    doc = "To be called by a cluster it needs HTTPS and a configuration: the feature `webhook-server`."
+)]
 
 mod handler;
 mod hook;
@@ -51,6 +60,8 @@ mod metrics;
 mod overlay;
 mod review;
 mod router;
+#[cfg(feature = "webhook-server")]
+pub mod server;
 
 pub use handler::{Context, Mutator, Validator, Warnings};
 pub use hook::{HEALTH_PATH, Hook, HookKind, OnFailure, Rule};

@@ -195,6 +195,11 @@ impl Router {
         routes.map(|route| (route.kind, &route.hook))
     }
 
+    #[cfg(feature = "webhook-server")]
+    pub(crate) fn metrics(&self) -> &WebhookMetrics {
+        &self.0.metrics
+    }
+
     async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: http_body::Body + Send,
