@@ -115,6 +115,13 @@ async fn a_long_body_is_answered_with_413() {
         .unwrap();
     let (status, _) = send(&router, request("/v", vec![b' '; 2001])).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    // Not told beforehand.
+    let chunk = || http_body::Frame::data(bytes::Bytes::from_static(&[b' '; 1500]));
+    let chunks = futures::stream::iter(vec![Ok::<_, std::io::Error>(chunk()), Ok(chunk())]);
+    let late = Request::post("/v").header("content-type", "application/json");
+    let late = late.body(http_body_util::StreamBody::new(chunks)).unwrap();
+    let response = tower::ServiceExt::oneshot(router.clone(), late).await.unwrap();
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let mut fits = review(order("x")).to_string().into_bytes();
     fits.resize(2000, b' ');
     let (status, _) = send(&router, request("/v", fits)).await;

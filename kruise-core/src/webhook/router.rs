@@ -226,11 +226,15 @@ impl Router {
                 "content type must be application/json",
             );
         }
+        // Told beforehand in the head: then not a byte is waited for.
+        if body.size_hint().lower() > self.0.config.max_body_bytes as u64 {
+            return too_long();
+        }
         let read = Limited::new(body, self.0.config.max_body_bytes).collect();
         let body = match tokio::time::timeout(self.0.config.body_timeout, read).await {
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "body did not arrive in time"),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return text(StatusCode::PAYLOAD_TOO_LARGE, "body is too long");
+                return too_long();
             }
             Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "body could not be read"),
             Ok(Ok(body)) => body.to_bytes(),
@@ -341,6 +345,10 @@ fn is_json(headers: &http::HeaderMap) -> bool {
         .unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
     essence.eq_ignore_ascii_case("application/json")
+}
+
+fn too_long() -> Response<Full<Bytes>> {
+    text(StatusCode::PAYLOAD_TOO_LARGE, "body is too long")
 }
 
 fn text(status: StatusCode, text: impl Into<String>) -> Response<Full<Bytes>> {

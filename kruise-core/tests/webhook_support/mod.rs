@@ -1,6 +1,8 @@
 //! Reviews, and handlers that do as they are told, for the tests of webhooks.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod https;
+
 use base64::Engine;
 use bytes::Bytes;
 use http::{Request, StatusCode};

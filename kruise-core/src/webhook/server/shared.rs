@@ -118,7 +118,7 @@ impl<S: SecretStore> SharedCertificates<S> {
         for _ in 0..ATTEMPTS {
             let now = self.clock.now();
             let stored = self.store.read().await?;
-            let found = stored.as_ref().and_then(|stored| from_data(&stored.data));
+            let found = stored.as_ref().map(|stored| from_data(&stored.data));
             let provider = self.certificates.provider();
             let SharedConfig {
                 hosts,
@@ -136,15 +136,13 @@ impl<S: SecretStore> SharedCertificates<S> {
                 Some(Err(error)) => error.to_string(),
                 None => "missing".to_owned(),
             };
-            // A Secret that was deleted comes back as it was, so that no client has to learn a new authority.
-            let last = self
-                .known
-                .as_ref()
-                .filter(|known| found.is_none() && holds(known).unwrap_or(false));
-            let material = match last {
-                Some(known) => known.clone(),
-                None => {
-                    let existing = found.as_ref().or(self.known.as_ref());
+            // One without an authority (deleted, emptied) gets back what was known, so that no client has to learn
+            // a new authority.
+            let usable = |material: &&Material| material::certificates("authority", &material.ca).is_ok();
+            let material = match (found.as_ref().filter(usable), &self.known) {
+                (None, Some(known)) if holds(known).unwrap_or(false) => known.clone(),
+                (found, known) => {
+                    let existing = found.or(known.as_ref());
                     material::renew(existing, hosts, now, *validity, provider)?
                 }
             };
@@ -252,14 +250,18 @@ impl<S> fmt::Debug for SharedCertificates<S> {
     }
 }
 
-fn from_data(data: &SecretData) -> Option<Material> {
-    let text = |key: &str| String::from_utf8(data.get(key)?.clone()).ok();
-    Some(Material {
+/// What is missing is empty, and so does not hold.
+fn from_data(data: &SecretData) -> Material {
+    let text = |key: &str| {
+        data.get(key)
+            .and_then(|bytes| String::from_utf8(bytes.clone()).ok())
+    };
+    Material {
         ca_key: text("ca-key.pem").unwrap_or_default(),
-        ca: text("ca-cert.pem")?,
-        key: text("key.pem").or_else(|| text("tls.key"))?,
-        chain: text("cert.pem").or_else(|| text("tls.crt"))?,
-    })
+        ca: text("ca-cert.pem").unwrap_or_default(),
+        key: text("key.pem").or_else(|| text("tls.key")).unwrap_or_default(),
+        chain: text("cert.pem").or_else(|| text("tls.crt")).unwrap_or_default(),
+    }
 }
 
 fn to_data(material: &Material) -> SecretData {
