@@ -1,4 +1,5 @@
 //! Who makes certificates, who takes them over, and what clients see of it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail that way")]
 
 mod webhook_support;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use kruise_core::runtime::{Clock, Runnable, Tasks};
 use kruise_core::webhook::server::*;
+use webhook_support::api::*;
 use webhook_support::https::*;
 use webhook_support::*;
 
@@ -125,6 +127,32 @@ async fn a_deleted_secret_comes_back_as_it_was() {
     secret.delete();
     shared.refresh().await.unwrap();
     assert_eq!(secret.data(), before);
+}
+
+#[tokio::test]
+async fn a_secret_of_a_cluster_is_made_once_and_patched_only_in_the_state_that_was_read() {
+    let api = FakeApi::default();
+    let secret = KubeSecret::new(kube_client::Api::namespaced(api.client(), "example"), "certs");
+    let data = |value: &str| SecretData::from([("key.pem".to_owned(), value.as_bytes().to_vec())]);
+    let raced = |result| matches!(result, Err(SecretError::Raced));
+    assert_eq!(secret.read().await.unwrap(), None);
+    secret.create(data("one")).await.unwrap();
+    assert!(raced(secret.create(data("two")).await));
+    let read = secret.read().await.unwrap().unwrap();
+    assert_eq!(read.data, data("one"));
+    api.change("namespaces/example/secrets/certs", |object| {
+        object["data"]["own"] = "YQ==".into()
+    });
+    assert!(raced(secret.update(data("two"), read.resource_version).await));
+    let read = secret.read().await.unwrap().unwrap();
+    secret.update(data("two"), read.resource_version).await.unwrap();
+    let read = secret.read().await.unwrap().unwrap();
+    assert_eq!(read.data["key.pem"], b"two");
+    assert_eq!(read.data["own"], b"a");
+    api.delete("namespaces/example/secrets/certs");
+    assert!(raced(secret.update(data("three"), read.resource_version).await));
+    api.refuse(true);
+    assert!(matches!(secret.read().await, Err(SecretError::Store(_))));
 }
 
 #[tokio::test]

@@ -1,112 +1,22 @@
 //! What is written to the cluster, and when.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail that way")]
 
 mod webhook_support;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use base64::Engine;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_core::runtime::{Runnable, Tasks};
 use kruise_core::webhook::server::*;
 use kruise_core::webhook::*;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
+use webhook_support::api::*;
 use webhook_support::https::*;
 use webhook_support::*;
 
 const VALIDATING: &str = "validatingwebhookconfigurations/kruise-validating-webhook-configuration";
 const MUTATING: &str = "mutatingwebhookconfigurations/kruise-mutating-webhook-configuration";
-
-/// Enough of an API server for two kinds: get, create, merge patch with a version.
-#[derive(Clone, Default)]
-struct FakeApi(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Value>,
-    version: u64,
-    log: Vec<String>,
-    refuse: bool,
-}
-
-impl FakeApi {
-    fn client(&self) -> kube_client::Client {
-        let api = self.clone();
-        let service = tower::service_fn(move |request: Request<kube_client::client::Body>| {
-            let api = api.clone();
-            async move {
-                let (head, body) = request.into_parts();
-                let body = body.collect().await.unwrap().to_bytes();
-                let path = head.uri.path().rsplit("/v1/").next().unwrap().to_owned();
-                let (status, object) = api.0.lock().answer(&head.method, &path, &body);
-                let mut response = Response::new(Full::new(bytes::Bytes::from(object.to_string())));
-                *response.status_mut() = status;
-                Ok::<_, std::io::Error>(response)
-            }
-        });
-        kube_client::Client::new(service, "default")
-    }
-
-    fn writes(&self) -> usize {
-        self.0
-            .lock()
-            .log
-            .iter()
-            .filter(|line| !line.starts_with("GET"))
-            .count()
-    }
-
-    fn object(&self, path: &str) -> Value {
-        self.0.lock().objects[path].clone()
-    }
-
-    fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
-        let mut state = self.0.lock();
-        state.version += 1;
-        let version = state.version.to_string();
-        let object = state.objects.get_mut(path).unwrap();
-        change(object);
-        object["metadata"]["resourceVersion"] = json!(version);
-    }
-}
-
-impl State {
-    fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
-        self.log.push(format!("{method} {path}"));
-        let failure = |code: u16, reason: &str| {
-            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason, "metadata": {}});
-            (StatusCode::from_u16(code).unwrap(), status)
-        };
-        if self.refuse {
-            return failure(403, "Forbidden");
-        }
-        self.version += 1;
-        let version = json!(self.version.to_string());
-        if method == Method::GET {
-            let found = self.objects.get(path).cloned();
-            return found.map_or_else(|| failure(404, "NotFound"), |object| (StatusCode::OK, object));
-        }
-        let mut sent: Value = serde_json::from_slice(body).unwrap();
-        if method == Method::POST {
-            let path = format!("{path}/{}", sent["metadata"]["name"].as_str().unwrap());
-            sent["metadata"]["resourceVersion"] = version;
-            self.objects.insert(path, sent.clone());
-            return (StatusCode::CREATED, sent);
-        }
-        assert_eq!(method, Method::PATCH);
-        let object = self.objects.get_mut(path).unwrap();
-        if object["metadata"]["resourceVersion"] != sent["metadata"]["resourceVersion"] {
-            return failure(409, "Conflict");
-        }
-        json_patch::merge(object, &sent);
-        object["metadata"]["resourceVersion"] = version;
-        (StatusCode::OK, object.clone())
-    }
-}
 
 fn service() -> Target {
     Target::Service {
@@ -279,22 +189,22 @@ async fn a_failed_self_check_writes_and_reads_nothing() {
     let none = writer(world.address, HOST, &Certificates::new(provider()));
     assert!(matches!(none.write().await, Err(WriteError::NoAuthority)));
     assert!(!none.ready().is_ready());
-    assert!(world.api.0.lock().log.is_empty());
+    assert!(world.api.log().is_empty());
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_api_server_is_told_and_does_not_unready_the_server() {
     let world = World::new().await;
     let writer = world.writer(service());
-    world.api.0.lock().refuse = true;
+    world.api.refuse(true);
     assert!(matches!(
         writer.write().await,
         Err(WriteError::Api { verb: "read", .. })
     ));
     assert!(!writer.ready().is_ready());
-    world.api.0.lock().refuse = false;
+    world.api.refuse(false);
     writer.write().await.unwrap();
-    world.api.0.lock().refuse = true;
+    world.api.refuse(true);
     assert!(writer.write().await.is_err());
     assert!(writer.ready().is_ready());
 }
@@ -337,15 +247,7 @@ async fn a_url_is_announced_with_brackets_for_version_6() {
     assert_eq!(webhook["timeoutSeconds"], 5);
     assert_eq!(object["webhooks"].as_array().unwrap().len(), 1);
     // No mutators: that configuration is not even read.
-    assert!(
-        world
-            .api
-            .0
-            .lock()
-            .log
-            .iter()
-            .all(|line| line.contains("validating"))
-    );
+    assert!(world.api.log().iter().all(|line| line.contains("validating")));
     writer.write().await.unwrap();
     assert_eq!(world.api.writes(), 1);
 }

@@ -1,4 +1,5 @@
 //! Reviews against a router, without a server.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail that way")]
 
 mod webhook_support;
 

@@ -1,4 +1,5 @@
 //! Reviews over real HTTPS on loopback.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail that way")]
 
 mod webhook_support;
 
