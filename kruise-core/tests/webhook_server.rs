@@ -106,7 +106,8 @@ async fn an_idle_connection_is_closed() {
     let (certificates, _shared) = shared(&FakeSecret::default(), &clock()).await;
     let tasks = Tasks::new();
     let mut config = ServerConfig::default();
-    config.idle_timeout = Duration::from_millis(20);
+    // Long enough for the request to be sent even on a busy machine.
+    config.idle_timeout = Duration::from_millis(400);
     let address = serve_with(router(), &certificates, &tasks, config).await;
     let mut idle = connect(address, HOST, &certificates.authority().unwrap())
         .await

@@ -85,6 +85,7 @@ fn name(value: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -148,5 +149,50 @@ mod tests {
             json!([{"v": 2, "u": 2}])
         );
         assert_eq!(overlay(&raw, &before, &json!([{"v": 9}])), json!([{"v": 9}]));
+    }
+
+    /// What a type sees that knows all fields but those that begin with `u`.
+    fn known(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let fields = fields.iter().filter(|(key, _)| !key.starts_with('u'));
+                Value::Object(fields.map(|(key, value)| (key.clone(), known(value))).collect())
+            }
+            Value::Array(values) => Value::Array(values.iter().map(known).collect()),
+            other => other.clone(),
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            (0..3i32).prop_map(Value::from),
+            "[xy]".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            let fields = proptest::collection::vec(("a|b|c/~|name|u1|u2", inner.clone()), 0..4);
+            let object = fields.prop_map(|fields| Value::Object(fields.into_iter().collect()));
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+                object
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_type_reads_back_what_it_wrote_and_the_patch_says_no_less(raw in any_value(), after in any_value()) {
+            let (before, after) = (known(&raw), known(&after));
+            let result = overlay(&raw, &before, &after);
+            prop_assert_eq!(known(&result), after);
+            let mut patched = raw.clone();
+            json_patch::patch(&mut patched, &json_patch::diff(&raw, &result)).unwrap();
+            prop_assert_eq!(patched, result);
+        }
+
+        #[test]
+        fn without_a_change_nothing_changes(raw in any_value()) {
+            prop_assert_eq!(overlay(&raw, &known(&raw), &known(&raw)), raw);
+        }
     }
 }
