@@ -79,3 +79,4 @@ pub mod manager;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod webhook;

@@ -30,3 +30,4 @@ pub use pod::{
 pub use queue::{Add, Lease, Priority, QueueConfig, Verdict, WorkQueue};
 pub use runnable::{RunError, Runnable};
 pub use tasks::Tasks;
+pub(crate) use tasks::panic_message;

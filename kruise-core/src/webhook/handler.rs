@@ -1,0 +1,199 @@
+//! What a program writes: mutators and validators, and what they are told.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::authentication::v1::UserInfo;
+use kube_core::gvk::{GroupVersionKind, GroupVersionResource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::overlay::overlay;
+use super::review::{Denial, Operation, Request, Response};
+
+/// Texts shown to the user, up to 120 characters each by Kubernetes' advice.
+pub type Warnings = Vec<String>;
+
+/// What is known of a request besides the object. `T` is the type of the object.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Context<T> {
+    /// Identifies the request, for logs.
+    pub uid: String,
+    /// What is being done.
+    pub operation: Operation,
+    /// The namespace of the object, if it has one.
+    pub namespace: Option<String>,
+    /// The name. `None` on creation with `generateName`.
+    pub name: Option<String>,
+    /// The kind of the object.
+    pub kind: GroupVersionKind,
+    /// The resource of the request.
+    pub resource: GroupVersionResource,
+    /// The subresource, such as `status`.
+    pub sub_resource: Option<String>,
+    /// The object as it is stored, on UPDATE and DELETE.
+    pub old: Option<T>,
+    /// Who asks.
+    pub user: UserInfo,
+    /// Whether nothing will be stored, so that the handler must have no side effects.
+    pub dry_run: bool,
+}
+
+/// Changes objects before they are stored. `T` may be any type that reads and writes them, or `serde_json::Value`.
+///
+/// Only what the mutator changes is sent back: fields that `T` does not know stay as they are.
+pub trait Mutator<T>: Send + Sync + 'static {
+    /// Changes `object` in place, or refuses it. Not called if there is no object (DELETE).
+    ///
+    /// It may be dropped at any await point: after its timeout, or when the API server hangs up. It must not block the
+    /// thread, since a timeout is only seen at await points. It may be called again for the same object, so it should
+    /// change nothing the second time.
+    fn mutate(
+        &self,
+        context: &Context<T>,
+        object: &mut T,
+    ) -> impl Future<Output = Result<Warnings, Denial>> + Send;
+}
+
+/// Accepts or refuses objects.
+pub trait Validator<T>: Send + Sync + 'static {
+    /// Judges what is being done. `object` is `None` on DELETE; then [`Context::old`] is what will be gone.
+    ///
+    /// Cancellation as of [`Mutator::mutate`].
+    fn validate(
+        &self,
+        context: &Context<T>,
+        object: Option<&T>,
+    ) -> impl Future<Output = Result<Warnings, Denial>> + Send;
+}
+
+/// Why a handler gave no answer of its own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum Failure {
+    #[error("object cannot be read: {0}")]
+    Decode(serde_json::Error),
+    #[error("changed object cannot be written: {0}")]
+    Encode(serde_json::Error),
+    #[error("internal error")]
+    Panic,
+    #[error("no answer within {0:?}")]
+    Timeout(std::time::Duration),
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> u16 {
+        match self {
+            Self::Decode(_) => 400,
+            Self::Encode(_) | Self::Panic => 500,
+            Self::Timeout(_) => 504,
+        }
+    }
+
+    /// The label of the metric.
+    pub(crate) fn result(&self) -> &'static str {
+        match self {
+            Self::Decode(_) => "unreadable",
+            Self::Encode(_) => "unwritable",
+            Self::Panic => "panic",
+            Self::Timeout(_) => "timeout",
+        }
+    }
+}
+
+/// A handler whose type is forgotten.
+pub(crate) trait Handle: Send + Sync + 'static {
+    fn handle<'a>(&'a self, request: Request) -> BoxFuture<'a, Result<Response, Failure>>;
+}
+
+pub(crate) struct Mutating<M, T>(M, PhantomData<fn() -> T>);
+
+impl<M, T> Mutating<M, T> {
+    pub(crate) fn new(mutator: M) -> Self {
+        Self(mutator, PhantomData)
+    }
+}
+
+impl<M, T> Handle for Mutating<M, T>
+where
+    M: Mutator<T>,
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    fn handle<'a>(&'a self, mut request: Request) -> BoxFuture<'a, Result<Response, Failure>> {
+        async move {
+            let Some(raw) = request.object.take() else {
+                return Ok(Response::allow(&request.uid, Vec::new()));
+            };
+            let mut object: T = decode(&raw)?;
+            let context = context(request)?;
+            let before = serde_json::to_value(&object).map_err(Failure::Encode)?;
+            let warnings = match self.0.mutate(&context, &mut object).await {
+                Ok(warnings) => warnings,
+                Err(denial) => return Ok(Response::deny(&context.uid, denial)),
+            };
+            let after = serde_json::to_value(&object).map_err(Failure::Encode)?;
+            let patch = json_patch::diff(&raw, &overlay(&raw, &before, &after));
+            Response::allow(&context.uid, warnings)
+                .patched(&patch)
+                .map_err(Failure::Encode)
+        }
+        .boxed()
+    }
+}
+
+pub(crate) struct Validating<V, T>(V, PhantomData<fn() -> T>);
+
+impl<V, T> Validating<V, T> {
+    pub(crate) fn new(validator: V) -> Self {
+        Self(validator, PhantomData)
+    }
+}
+
+impl<V, T> Handle for Validating<V, T>
+where
+    V: Validator<T>,
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    fn handle<'a>(&'a self, mut request: Request) -> BoxFuture<'a, Result<Response, Failure>> {
+        async move {
+            let object: Option<T> = request.object.take().map(owned).transpose()?;
+            let context = context(request)?;
+            Ok(match self.0.validate(&context, object.as_ref()).await {
+                Ok(warnings) => Response::allow(&context.uid, warnings),
+                Err(denial) => Response::deny(&context.uid, denial),
+            })
+        }
+        .boxed()
+    }
+}
+
+fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
+    T::deserialize(value).map_err(Failure::Decode)
+}
+
+fn owned<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(Failure::Decode)
+}
+
+fn context<T: DeserializeOwned>(request: Request) -> Result<Context<T>, Failure> {
+    Ok(Context {
+        uid: request.uid,
+        operation: request.operation,
+        namespace: some(request.namespace),
+        name: some(request.name),
+        kind: request.kind,
+        resource: request.resource,
+        sub_resource: some(request.sub_resource),
+        old: request.old_object.map(owned).transpose()?,
+        user: request.user_info,
+        dry_run: request.dry_run.unwrap_or(false),
+    })
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,168 @@
+//! Where a handler is reached, and what is sent to it.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::review::Operation;
+use crate::runtime::ConfigError;
+
+/// Answers to `GET` with 200, for self-checks and probes.
+pub const HEALTH_PATH: &str = "/healthz";
+
+/// What happens to a request for which there is no verdict: the handler panicked, took too long or could not read the
+/// object, or (in the webhook configuration: `failurePolicy`) the server was not reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// It is refused (`Fail`).
+    #[default]
+    Deny,
+    /// It passes, with a warning (`Ignore`).
+    Allow,
+}
+
+impl OnFailure {
+    /// As in a webhook configuration: `Fail` or `Ignore`.
+    pub fn policy(self) -> &'static str {
+        match self {
+            Self::Deny => "Fail",
+            Self::Allow => "Ignore",
+        }
+    }
+}
+
+/// Which requests are sent to a handler: all that match one of each list. `*` matches everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// API groups; the core group is the empty string.
+    pub groups: Vec<String>,
+    /// API versions.
+    pub versions: Vec<String>,
+    /// Resources in plural, with the subresource if there is one: `pods`, `pods/eviction`.
+    pub resources: Vec<String>,
+    /// What is being done.
+    pub operations: Vec<Operation>,
+}
+
+impl Rule {
+    /// One resource.
+    pub fn new(group: &str, version: &str, resource: &str, operations: &[Operation]) -> Self {
+        Self {
+            groups: vec![group.to_owned()],
+            versions: vec![version.to_owned()],
+            resources: vec![resource.to_owned()],
+            operations: operations.to_vec(),
+        }
+    }
+}
+
+/// A handler's place: its path, and what the webhook configuration says of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Hook {
+    /// Path of the URL: `/validate-apps-kruise-io-v1alpha1-imagepulljob`. Unlike all others, and not `/healthz`.
+    pub path: String,
+    /// Name in the webhook configuration; a domain name of three parts at least: `vimagepulljob.kb.io`.
+    pub name: String,
+    /// What is sent to it. Empty: the handler is served but not announced.
+    pub rules: Vec<Rule>,
+    /// What to do without a verdict. Default: deny.
+    pub on_failure: OnFailure,
+    /// How long the handler may take. Default: 10 s; 1 s to 28 s. The API server is told to wait two seconds longer,
+    /// so that the verdict is this side's.
+    pub timeout: Duration,
+    /// Only objects in namespaces with these labels. Default: all.
+    pub namespace_selector: LabelSelector,
+    /// Only objects with these labels. Default: all.
+    pub object_selector: LabelSelector,
+}
+
+impl Hook {
+    /// A hook with the defaults.
+    pub fn new(path: impl Into<String>, name: impl Into<String>, rules: Vec<Rule>) -> Self {
+        Self {
+            path: path.into(),
+            name: name.into(),
+            rules,
+            on_failure: OnFailure::Deny,
+            timeout: Duration::from_secs(10),
+            namespace_selector: LabelSelector::default(),
+            object_selector: LabelSelector::default(),
+        }
+    }
+
+    /// Sets what to do without a verdict.
+    #[must_use]
+    pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
+    /// Sets how long the handler may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends only objects in namespaces with these labels.
+    #[must_use]
+    pub fn namespaces(mut self, selector: LabelSelector) -> Self {
+        self.namespace_selector = selector;
+        self
+    }
+
+    /// Sends only objects with these labels.
+    #[must_use]
+    pub fn objects(mut self, selector: LabelSelector) -> Self {
+        self.object_selector = selector;
+        self
+    }
+
+    /// What the API server is told to wait, in seconds.
+    #[cfg_attr(
+        not(feature = "webhook-server"),
+        allow(dead_code, reason = "only the server announces")
+    )]
+    pub(crate) fn timeout_seconds(&self) -> u64 {
+        self.timeout.as_millis().div_ceil(1000).min(28) as u64 + 2
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |field: &str, problem: &str| {
+            let shown = if self.path.is_empty() { "hook" } else { &self.path };
+            Err(ConfigError::new(field, problem).inside(shown))
+        };
+        if !self.path.starts_with('/') || self.path.contains(['?', '#']) || self.path == HEALTH_PATH {
+            return wrong(
+                "path",
+                "must start with a slash, have no query, and not be /healthz",
+            );
+        }
+        if self.name.split('.').filter(|part| !part.is_empty()).count() < 3 {
+            return wrong("name", "must be a domain name of at least three parts");
+        }
+        if self.timeout < Duration::from_secs(1) || self.timeout > Duration::from_secs(28) {
+            return wrong("timeout", "must be 1 s to 28 s");
+        }
+        for rule in &self.rules {
+            let lists = [&rule.groups, &rule.versions, &rule.resources];
+            if lists.iter().any(|list| list.is_empty()) || rule.operations.is_empty() {
+                return wrong(
+                    "rules",
+                    "must each have groups, versions, resources and operations",
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which of the two webhook configurations a hook belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookKind {
+    /// Changes objects.
+    Mutating,
+    /// Judges objects.
+    Validating,
+}

@@ -1,0 +1,270 @@
+//! Keeps the webhook configurations of the cluster as the router has them.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use kube_client::api::{Patch, PatchParams, PostParams};
+use kube_client::{Api, Client};
+use kube_core::Resource;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::announce::{self, Target};
+use super::certificates::Certificates;
+use super::check::self_check;
+use super::error::WriteError;
+use crate::runtime::{ConfigError, RunError, Runnable};
+use crate::webhook::metrics::{Name, WebhookMetrics};
+use crate::webhook::{HookKind, Router};
+
+/// Settings of a [`ConfigurationWriter`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WriterConfig {
+    /// How the API server reaches the server.
+    pub target: Target,
+    /// Name of the configuration of mutators. Default: `kruise-mutating-webhook-configuration`.
+    pub mutating_name: String,
+    /// Name of the configuration of validators. Default: `kruise-validating-webhook-configuration`.
+    pub validating_name: String,
+    /// How often to look after a success. Default: 60 s; at least 1 s. After a failure: 1 s, then twice as long each
+    /// time up to this.
+    pub interval: Duration,
+    /// How long the self-check may take. Default: 5 s; at least 1 ms.
+    pub check_timeout: Duration,
+}
+
+impl WriterConfig {
+    /// The defaults for this target.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            mutating_name: "kruise-mutating-webhook-configuration".to_owned(),
+            validating_name: "kruise-validating-webhook-configuration".to_owned(),
+            interval: Duration::from_secs(60),
+            check_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Checks that every setting can be used; the error names the one that cannot.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.target.validate()?;
+        for (field, name) in [
+            ("mutating_name", &self.mutating_name),
+            ("validating_name", &self.validating_name),
+        ] {
+            if name.is_empty() {
+                return Err(ConfigError::new(field, "must not be empty"));
+            }
+        }
+        if self.interval < Duration::from_secs(1) {
+            return Err(ConfigError::new("interval", "must be at least 1 s"));
+        }
+        if self.check_timeout < Duration::from_millis(1) {
+            return Err(ConfigError::new("check_timeout", "must be at least 1 ms"));
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether the server answers and the cluster knows of it. Clones see the same.
+#[derive(Clone, Debug)]
+pub struct WebhookReady(watch::Receiver<bool>);
+
+impl WebhookReady {
+    /// Whether the configurations were brought up to date once, and the last self-check was answered.
+    pub fn is_ready(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it is so. Never returns if the writer is dropped before.
+    pub async fn wait(&mut self) {
+        if self.0.wait_for(|ready| *ready).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Writes the two webhook configurations from the hooks of a router, each with the authority of the certificates.
+///
+/// Nothing is written before the server has answered a self-check under that authority, and nothing is written if the
+/// configuration is as it should be. Only the list of webhooks is touched. A configuration for which the router has no
+/// hooks is left alone.
+///
+/// Needs the rights `create` on both kinds, `get` and `patch` on the two names. Every replica may run one.
+#[derive(Debug)]
+pub struct ConfigurationWriter {
+    mutating: Api<MutatingWebhookConfiguration>,
+    validating: Api<ValidatingWebhookConfiguration>,
+    router: Router,
+    certificates: Certificates,
+    server: SocketAddr,
+    config: WriterConfig,
+    metrics: WebhookMetrics,
+    ready: watch::Sender<bool>,
+}
+
+impl ConfigurationWriter {
+    /// For the server that listens at `server` ([`Server::local_addr`](super::Server::local_addr)). Fails if a setting
+    /// cannot be used.
+    pub fn new(
+        client: Client,
+        router: &Router,
+        certificates: &Certificates,
+        server: SocketAddr,
+        config: WriterConfig,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            mutating: Api::all(client.clone()),
+            validating: Api::all(client),
+            metrics: router.metrics().clone(),
+            router: router.clone(),
+            certificates: certificates.clone(),
+            server,
+            config,
+            ready: watch::Sender::new(false),
+        })
+    }
+
+    /// For readiness probes.
+    pub fn ready(&self) -> WebhookReady {
+        WebhookReady(self.ready.subscribe())
+    }
+
+    /// One round: self-check, then the two configurations. Done by the run loop.
+    ///
+    /// Cancellation safe.
+    pub async fn write(&self) -> Result<(), WriteError> {
+        let result = self.round().await;
+        match &result {
+            Ok(()) => drop(self.ready.send_replace(true)),
+            // The server is well; what the API server refuses now does not make the webhooks unreachable.
+            Err(WriteError::Api { .. }) => {}
+            Err(_) => drop(self.ready.send_replace(false)),
+        }
+        result
+    }
+
+    async fn round(&self) -> Result<(), WriteError> {
+        let authority = self.certificates.authority().ok_or(WriteError::NoAuthority)?;
+        let config = &self.config;
+        let host = config.target.host();
+        let provider = self.certificates.provider();
+        self_check(self.server, &host, &authority, provider, config.check_timeout).await?;
+        let wanted = |kind| announce::webhooks(&self.router, kind, &config.target, &authority);
+        self.bring(&self.mutating, &config.mutating_name, wanted(HookKind::Mutating))
+            .await?;
+        self.bring(
+            &self.validating,
+            &config.validating_name,
+            wanted(HookKind::Validating),
+        )
+        .await
+    }
+
+    async fn bring<K>(&self, api: &Api<K>, name: &str, webhooks: Vec<Value>) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        if webhooks.is_empty() {
+            return Ok(());
+        }
+        let encode = |source| WriteError::Encode {
+            name: name.to_owned(),
+            source,
+        };
+        let failed = |verb| {
+            move |source| WriteError::Api {
+                name: name.to_owned(),
+                verb,
+                source,
+            }
+        };
+        let object: K = serde_json::from_value(json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": { "name": name },
+            "webhooks": webhooks,
+        }))
+        .map_err(encode)?;
+        let Some(actual) = api.get_opt(name).await.map_err(failed("read"))? else {
+            api.create(&PostParams::default(), &object)
+                .await
+                .map_err(failed("created"))?;
+            return self.written(name);
+        };
+        // Both went through the same type, so that order and omitted fields are no difference.
+        let wanted = serde_json::to_value(&object).map_err(encode)?;
+        let found = serde_json::to_value(&actual).map_err(encode)?;
+        if wanted.get("webhooks") == found.get("webhooks") {
+            return Ok(());
+        }
+        // With the version: what somebody else wrote in between is looked at first.
+        let patch = json!({
+            "metadata": { "resourceVersion": actual.meta().resource_version },
+            "webhooks": wanted.get("webhooks"),
+        });
+        let params = PatchParams::default();
+        api.patch(name, &params, &Patch::Merge(patch))
+            .await
+            .map_err(failed("patched"))?;
+        self.written(name)
+    }
+
+    fn written(&self, name: &str) -> Result<(), WriteError> {
+        tracing::info!(name, "webhook configuration written");
+        self.metrics
+            .writes
+            .get_or_create(&Name {
+                name: name.to_owned(),
+            })
+            .inc();
+        Ok(())
+    }
+
+    async fn run_until(self, cancel: CancellationToken) {
+        let mut authority = self.certificates.watch_authority();
+        let mut failures = 0u32;
+        loop {
+            authority.mark_unchanged();
+            let wait = match cancel.run_until_cancelled(self.write()).await {
+                None => return,
+                Some(Ok(())) => {
+                    failures = 0;
+                    self.config.interval
+                }
+                Some(Err(error)) => {
+                    failures += 1;
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "webhook configurations not brought up to date");
+                    super::back_off(failures, self.config.interval)
+                }
+            };
+            // Earlier if the authority changes. The sender lives as long as the certificates held here.
+            let next = tokio::time::timeout(wait, authority.changed());
+            if cancel.run_until_cancelled(next).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+impl Runnable for ConfigurationWriter {
+    fn name(&self) -> &str {
+        "webhook configurations"
+    }
+
+    fn run(self: Box<Self>, cancel: CancellationToken) -> BoxFuture<'static, Result<(), RunError>> {
+        self.run_until(cancel).map(Ok).boxed()
+    }
+}
