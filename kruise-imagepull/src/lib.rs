@@ -45,6 +45,7 @@
 //! | [`caches`] | builders of those caches | a client |
 //! | [`events`] | Events as they are made here | a closure that takes them |
 //! | [`rbac`] | the rights that each part needs | nothing |
+//! | [`webhook`] | defaulting and validation at admission | a router of `kruise_core::webhook` |
 //!
 //! Each part can be run alone, beside the others of OpenKruise. Nothing is global: two of each in one process work.
 //!
@@ -64,6 +65,7 @@ pub mod job;
 pub mod nodeimage;
 pub mod plan;
 pub mod rbac;
+pub mod webhook;
 
 #[cfg(test)]
 mod fixtures;

@@ -58,7 +58,11 @@ pub(crate) struct Flags {
 }
 
 fn node_name(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("the name is empty".into()) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() {
+        Err("the name is empty".into())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn workers(text: &str) -> Result<i32, String> {
@@ -70,12 +74,30 @@ fn workers(text: &str) -> Result<i32, String> {
 
 /// Flags of OpenKruise's daemon that this one lacks.
 pub(crate) const REFUSED: &[Refused] = &[
-    Refused { name: "enable-pprof", why: "there is no Go profiler in this program" },
-    Refused { name: "pprof-addr", why: "there is no Go profiler in this program" },
-    Refused { name: "plugin-config-file", why: "credential plugins are not part of this program yet" },
-    Refused { name: "plugin-bin-dir", why: "credential plugins are not part of this program yet" },
-    Refused { name: "feature-gates", why: "this daemon has no feature gates" },
-    Refused { name: "max-concurrency", why: "OpenKruise never had it either; use --max-workers-for-pull-image" },
+    Refused {
+        name: "enable-pprof",
+        why: "there is no Go profiler in this program",
+    },
+    Refused {
+        name: "pprof-addr",
+        why: "there is no Go profiler in this program",
+    },
+    Refused {
+        name: "plugin-config-file",
+        why: "credential plugins are not part of this program yet",
+    },
+    Refused {
+        name: "plugin-bin-dir",
+        why: "credential plugins are not part of this program yet",
+    },
+    Refused {
+        name: "feature-gates",
+        why: "this daemon has no feature gates",
+    },
+    Refused {
+        name: "max-concurrency",
+        why: "OpenKruise never had it either; use --max-workers-for-pull-image",
+    },
 ];
 
 #[cfg(test)]
@@ -102,7 +124,12 @@ mod tests {
     #[test]
     fn a_limit_of_zero_workers_is_refused() {
         assert!(parse(&["--max-workers-for-pull-image=0"]).is_err());
-        assert_eq!(parse(&["--max-workers-for-pull-image=-1"]).unwrap().max_workers_for_pull_image, -1);
+        assert_eq!(
+            parse(&["--max-workers-for-pull-image=-1"])
+                .unwrap()
+                .max_workers_for_pull_image,
+            -1
+        );
     }
 
     #[test]

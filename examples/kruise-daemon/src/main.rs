@@ -1,2 +1,24 @@
-//! Sample daemon.
-fn main() {}
+//! The sample daemon: pulls images on one node.
+
+mod flags;
+mod wire;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use flags::{Flags, REFUSED};
+use kruise_support::{flags::refused, logging, signals};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    if let Some(text) = refused(std::env::args().skip(1), REFUSED) {
+        bail!(text);
+    }
+    let flags = Flags::parse();
+    logging::install(&flags.log);
+    let stop = CancellationToken::new();
+    tokio::select! {
+        done = wire::run(flags, stop.clone()) => done,
+        failed = signals::cancel_on_signal(stop) => Ok(failed?),
+    }
+}

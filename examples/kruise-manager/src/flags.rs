@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use kruise_core::gates::GateRegistry;
 use kruise_support::flags::{Refused, duration, listen};
 use kruise_support::logging::LogFlags;
 
@@ -31,6 +32,12 @@ pub(crate) struct Flags {
     pub(crate) run: Run,
 }
 
+/// The gates that mean something to this program. `PodWebhook` is known, so that OpenKruise's manifests can turn it off.
+pub(crate) fn gate_registry() -> GateRegistry {
+    let kinds = std::env::var("CUSTOM_RESOURCE_ENABLE").ok();
+    GateRegistry::kruise().custom_resource_enable(kinds.as_deref())
+}
+
 /// What else the program can do.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
@@ -55,11 +62,21 @@ pub(crate) struct Run {
     pub(crate) enable_leader_election: bool,
 
     /// Namespace of the Lease.
-    #[arg(long, value_name = "NAMESPACE", default_value = "kruise-system", help_heading = "Leader election")]
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        default_value = "kruise-system",
+        help_heading = "Leader election"
+    )]
     pub(crate) leader_election_namespace: String,
 
     /// Name of the Lease.
-    #[arg(long, value_name = "NAME", default_value = "kruise-manager", help_heading = "Leader election")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "kruise-manager",
+        help_heading = "Leader election"
+    )]
     pub(crate) leader_election_id: String,
 
     /// How long a Lease is valid without renewal.
@@ -78,7 +95,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
     pub(crate) namespace: String,
 
-    /// Features to switch, as `KruiseDaemon=true,PodWebhook=false`. See below for the names.
+    /// Features to switch, as `KruiseDaemon=true`.
     #[arg(long, value_name = "LIST", default_value = "")]
     pub(crate) feature_gates: String,
 
@@ -98,28 +115,48 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     pub(crate) nodeimage_workers: u16,
 
-    /// How long a write of our own may stay unseen in the cache before the controller goes on without it.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, help_heading = "Limits")]
-    pub(crate) expectation_timeout: Duration,
-
     /// How long a node must be Ready before it gets a NodeImage.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Limits")]
     pub(crate) nodeimage_creation_delay: Duration,
 
     /// Address that the API server reaches the webhooks by. Empty: through the Service of --webhook-service.
-    #[arg(long, env = "WEBHOOK_HOST", value_name = "HOST", default_value = "", help_heading = "Webhooks")]
+    #[arg(
+        long,
+        env = "WEBHOOK_HOST",
+        value_name = "HOST",
+        default_value = "",
+        help_heading = "Webhooks"
+    )]
     pub(crate) webhook_host: String,
 
     /// Port the webhooks are served on.
-    #[arg(long, env = "WEBHOOK_PORT", value_name = "PORT", default_value_t = 9876, help_heading = "Webhooks")]
+    #[arg(
+        long,
+        env = "WEBHOOK_PORT",
+        value_name = "PORT",
+        default_value_t = 9876,
+        help_heading = "Webhooks"
+    )]
     pub(crate) webhook_port: u16,
 
     /// Service in front of the webhooks, in --pod-namespace.
-    #[arg(long, env = "SERVICE_NAME", value_name = "NAME", default_value = "kruise-webhook-service", help_heading = "Webhooks")]
+    #[arg(
+        long,
+        env = "SERVICE_NAME",
+        value_name = "NAME",
+        default_value = "kruise-webhook-service",
+        help_heading = "Webhooks"
+    )]
     pub(crate) webhook_service: String,
 
     /// Secret in which the replicas share their certificates, in --pod-namespace.
-    #[arg(long, env = "SECRET_NAME", value_name = "NAME", default_value = "kruise-webhook-certs", help_heading = "Webhooks")]
+    #[arg(
+        long,
+        env = "SECRET_NAME",
+        value_name = "NAME",
+        default_value = "kruise-webhook-certs",
+        help_heading = "Webhooks"
+    )]
     pub(crate) webhook_secret: String,
 
     /// Use the certificates in this folder (ca-cert.pem, tls.crt, tls.key) instead of making them.
@@ -127,7 +164,13 @@ pub(crate) struct Run {
     pub(crate) webhook_cert_dir: Option<PathBuf>,
 
     /// Namespace this manager runs in.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "kruise-system", help_heading = "Webhooks")]
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "kruise-system",
+        help_heading = "Webhooks"
+    )]
     pub(crate) pod_namespace: String,
 
     #[command(flatten)]
@@ -138,24 +181,82 @@ const WORKLOAD: &str = "that workload is not part of this program";
 
 /// Flags of OpenKruise's manager that this one lacks.
 pub(crate) const REFUSED: &[Refused] = &[
-    Refused { name: "advancedcronjob-workers", why: WORKLOAD },
-    Refused { name: "broadcastjob-workers", why: WORKLOAD },
-    Refused { name: "cloneset-workers", why: WORKLOAD },
-    Refused { name: "daemonset-workers", why: WORKLOAD },
-    Refused { name: "sidecarset-workers", why: WORKLOAD },
-    Refused { name: "statefulset-workers", why: WORKLOAD },
-    Refused { name: "uniteddeployment-workers", why: WORKLOAD },
-    Refused { name: "assign-bcj-pods-by-scheduler", why: WORKLOAD },
-    Refused { name: "assign-pods-by-scheduler", why: WORKLOAD },
-    Refused { name: "daemonset-extra-allowed-pod-number", why: WORKLOAD },
-    Refused { name: "allow-privileged", why: "no controller of this program creates pods" },
-    Refused { name: "rate-limiter-base-delay", why: "it tuned workloads that are not part of this program" },
-    Refused { name: "rate-limiter-max-delay", why: "it tuned workloads that are not part of this program" },
-    Refused { name: "rate-limiter-qps", why: "it tuned workloads that are not part of this program" },
-    Refused { name: "rate-limiter-bucket-size", why: "it tuned workloads that are not part of this program" },
-    Refused { name: "enable-pprof", why: "there is no Go profiler in this program" },
-    Refused { name: "pprof-addr", why: "there is no Go profiler in this program" },
-    Refused { name: "sync-period", why: "caches follow a watch and are not resynchronised by the clock" },
+    Refused {
+        name: "advancedcronjob-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "broadcastjob-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "cloneset-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "daemonset-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "sidecarset-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "statefulset-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "uniteddeployment-workers",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "assign-bcj-pods-by-scheduler",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "assign-pods-by-scheduler",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "daemonset-extra-allowed-pod-number",
+        why: WORKLOAD,
+    },
+    Refused {
+        name: "allow-privileged",
+        why: "no controller of this program creates pods",
+    },
+    Refused {
+        name: "rate-limiter-base-delay",
+        why: "it tuned workloads that are not part of this program",
+    },
+    Refused {
+        name: "rate-limiter-max-delay",
+        why: "it tuned workloads that are not part of this program",
+    },
+    Refused {
+        name: "rate-limiter-qps",
+        why: "it tuned workloads that are not part of this program",
+    },
+    Refused {
+        name: "rate-limiter-bucket-size",
+        why: "it tuned workloads that are not part of this program",
+    },
+    Refused {
+        name: "expectation-timeout",
+        why: "writes that are not seen again are looked up in the API server instead",
+    },
+    Refused {
+        name: "enable-pprof",
+        why: "there is no Go profiler in this program",
+    },
+    Refused {
+        name: "pprof-addr",
+        why: "there is no Go profiler in this program",
+    },
+    Refused {
+        name: "sync-period",
+        why: "caches follow a watch and are not resynchronised by the clock",
+    },
 ];
 
 #[cfg(test)]
@@ -186,7 +287,12 @@ mod tests {
         .unwrap();
         assert!(flags.run.enable_leader_election);
         assert_eq!(flags.run.feature_gates, "PodWebhook=false");
-        assert!(!parse(&["--enable-leader-election=false"]).unwrap().run.enable_leader_election);
+        assert!(
+            !parse(&["--enable-leader-election=false"])
+                .unwrap()
+                .run
+                .enable_leader_election
+        );
     }
 
     #[test]

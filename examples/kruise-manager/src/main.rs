@@ -1,2 +1,29 @@
-//! Sample manager.
-fn main() {}
+//! The sample manager: controllers and webhooks of ImagePullJob and NodeImage.
+
+mod crds;
+mod flags;
+mod wire;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use flags::{Command, Flags, REFUSED};
+use kruise_support::{flags::refused, logging, signals};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    if let Some(text) = refused(std::env::args().skip(1), REFUSED) {
+        bail!(text);
+    }
+    let flags = Flags::parse();
+    if let Some(Command::Crds) = flags.command {
+        print!("{}", crds::yaml()?);
+        return Ok(());
+    }
+    logging::install(&flags.run.log);
+    let stop = CancellationToken::new();
+    tokio::select! {
+        done = wire::run(flags.run, stop.clone()) => done,
+        failed = signals::cancel_on_signal(stop) => Ok(failed?),
+    }
+}

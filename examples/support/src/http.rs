@@ -1,54 +1,27 @@
 //! Plain HTTP servers for health checks and metrics.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::routing::get;
-use prometheus_client::encoding::text::encode;
+use kruise_core::manager::{Health, HealthService, MetricsService};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// `GET /metrics` in the OpenMetrics text format.
-pub fn metrics(registry: Arc<Mutex<Registry>>) -> Router {
-    Router::new().route(
-        "/metrics",
-        get(move || async move {
-            let mut body = String::new();
-            let encoded = registry
-                .lock()
-                .is_ok_and(|registry| encode(&mut body, &registry).is_ok());
-            let status = if encoded {
-                StatusCode::OK
-            } else {
-                StatusCode::INTERNAL_SERVER_ERROR
-            };
-            (
-                status,
-                [(
-                    header::CONTENT_TYPE,
-                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                )],
-                body,
-            )
-        }),
-    )
+pub fn metrics(registry: Registry) -> Router {
+    Router::new().route_service("/metrics", MetricsService::new(Arc::new(registry)))
 }
 
-/// `GET path`: 200 and `ok`, or 500 and what is wrong.
-pub fn check(path: &str, check: impl Fn() -> Result<(), String> + Clone + Send + Sync + 'static) -> Router {
-    Router::new().route(
-        path,
-        get(move || async move {
-            match check() {
-                Ok(()) => (StatusCode::OK, "ok".to_owned()),
-                Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
-            }
-        }),
-    )
+/// `GET /healthz`, `/livez`, `/readyz`: 200 and `ok`, or 500 and the first check that fails; `?verbose` lists all.
+pub fn health(health: &Health) -> Router {
+    let service = HealthService::new(health);
+    Router::new()
+        .route_service("/healthz", service.clone())
+        .route_service("/livez", service.clone())
+        .route_service("/readyz", service)
 }
 
 /// Binds now, so that a taken port is known at start.
