@@ -44,11 +44,15 @@ start_time() {
   [ "${fields[0]}" != Z ] && echo "${fields[19]}"
 }
 
-# NAME: prints the pid if the recorded process lives and is ours.
+# NAME: prints the pid if the recorded process lives and is ours. A boot can hand out the same pid at the same
+# time as the boot before, so the arguments are looked at too. While the kernel replaces one program by the next
+# there are none; with a cold disk that takes a second.
 pid_of() {
-  local pid start
+  local pid start arguments
   [ -e "$STATE/pid/$1" ] && read -r pid start <"$STATE/pid/$1" || return 1
-  [ "$(start_time "$pid")" = "$start" ] && grep -qaF "$STATE/" "/proc/$pid/cmdline" 2>/dev/null && echo "$pid"
+  [ "$(start_time "$pid")" = "$start" ] || return 1
+  { arguments=$(tr '\0' ' ' <"/proc/$pid/cmdline"); } 2>/dev/null || return 1
+  case $arguments in '' | *"$STATE/"*) echo "$pid" ;; *) return 1 ;; esac
 }
 
 is_up() { pid_of "$1" >/dev/null; }
