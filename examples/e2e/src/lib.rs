@@ -3,6 +3,8 @@
 //! `examples/e2e/run` (or `make e2e`) brings the cluster, the manager and the daemons up and then runs `tests/*.rs`.
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 
+pub mod archive;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
