@@ -6,3 +6,8 @@ pub mod flags;
 pub mod http;
 pub mod logging;
 pub mod signals;
+
+// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
