@@ -116,11 +116,22 @@ impl Unreadable {
     fn new(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let (path, problem) = (error.path().to_string(), error.inner().to_string());
         // serde reports a missing field at the object that lacks it.
-        let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let missing = problem
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.strip_suffix('`'));
         match missing {
-            Some(field) if path == "." => Self { path: field.into(), problem: "Required value".into() },
-            Some(field) => Self { path: format!("{path}.{field}"), problem: "Required value".into() },
-            None => Self { path, problem: format!("Invalid value: {problem}") },
+            Some(field) if path == "." => Self {
+                path: field.into(),
+                problem: "Required value".into(),
+            },
+            Some(field) => Self {
+                path: format!("{path}.{field}"),
+                problem: "Required value".into(),
+            },
+            None => Self {
+                path,
+                problem: format!("Invalid value: {problem}"),
+            },
         }
     }
 }
@@ -191,7 +202,9 @@ where
     }
 }
 
-fn decode<'a, T: DeserializeOwned>(value: impl serde::Deserializer<'a, Error = serde_json::Error>) -> Result<T, Failure> {
+fn decode<'a, T: DeserializeOwned>(
+    value: impl serde::Deserializer<'a, Error = serde_json::Error>,
+) -> Result<T, Failure> {
     serde_path_to_error::deserialize(value).map_err(|error| Failure::Decode(Unreadable::new(&error)))
 }
 

@@ -192,7 +192,7 @@ impl<D: Cached, T: Cached> Driving<D, T> {
                     self.count_error();
                     tracing::warn!(
                         cache = self.cache.name(),
-                        error = &error as &dyn std::error::Error,
+                        error = %crate::runtime::Causes(&error),
                         "watch failed"
                     );
                     // An expired version in the answer to a watch request, which the stream would ask for again and

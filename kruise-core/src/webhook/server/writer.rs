@@ -243,10 +243,14 @@ impl ConfigurationWriter {
                     failures = 0;
                     self.config.interval
                 }
+                // At the start the certificate is still on its way.
+                Some(Err(WriteError::NoAuthority)) if failures == 0 => {
+                    failures = 1;
+                    super::back_off(failures, self.config.interval)
+                }
                 Some(Err(error)) => {
                     failures += 1;
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(error, "webhook configurations not brought up to date");
+                    tracing::warn!(error = %crate::runtime::Causes(&error), "webhook configurations not brought up to date");
                     super::back_off(failures, self.config.interval)
                 }
             };
