@@ -78,7 +78,8 @@ fn policies(c: &mut Criterion) {
         group
             .throughput(Throughput::Elements(count as u64))
             .sample_size(20)
-            .measurement_time(Duration::from_secs(4));
+            .measurement_time(Duration::from_secs(3))
+            .warm_up_time(Duration::from_secs(1));
         let mut bench = |name: &str, work: &dyn Fn(&mut Vec<u32>)| {
             group.bench_function(name, |b| {
                 b.iter_batched_ref(

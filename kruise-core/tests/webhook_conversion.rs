@@ -1,5 +1,5 @@
 //! Conversion reviews against a router, and what is written into the definition.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail that way")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail that way")]
 
 mod webhook_support;
 

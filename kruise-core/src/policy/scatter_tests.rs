@@ -158,6 +158,14 @@ fn a_star_is_a_value_like_others_in_a_cloneset() {
     assert_eq!(waiting, [0, 1, 2, 3, 4, 5]);
 }
 
+#[test]
+fn objects_without_the_label_are_no_value_of_a_wildcard() {
+    // 0 has no label; x and the empty value have as many objects, so the list decides: first what the star stands for.
+    let all = objects(8, &[("a=x", &[1, 2, 3, 4])]);
+    let star_first = order(&all, 0..8, &["a=*", "a="]);
+    assert_eq!(star_first, order(&all, 0..8, &["a=x", "a="]));
+}
+
 /// The rule as the specification states it, word by word, without any regard to speed.
 fn model(all: &[Object], waiting: &[u32], listed: &[ScatterTerm], wildcards: bool) -> Vec<u32> {
     let value = |index: u32, key: &str| all[index as usize].get(key).map_or("", String::as_str);

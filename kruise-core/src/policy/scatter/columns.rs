@@ -34,6 +34,9 @@ struct Column<'a> {
     of: Vec<u32>,
     /// How many objects have the value of that number.
     totals: Vec<usize>,
+    /// The values that occur as labels, in the order in which they do; kept for wildcards only.
+    occurring: Vec<u32>,
+    met: Vec<bool>,
 }
 
 /// How many of the waiting objects have each value.
@@ -70,7 +73,16 @@ impl<'a> Columns<'a> {
             }
         }
         for column in &mut columns {
-            column.fill(all);
+            column.of.reserve_exact(all.len());
+        }
+        // Object by object, so that each comes into the processor's cache once.
+        for object in all {
+            for column in &mut columns {
+                column.push(object);
+            }
+        }
+        for column in &mut columns {
+            column.sum_up();
         }
         let mut this = Self {
             columns,
@@ -102,7 +114,7 @@ impl<'a> Columns<'a> {
                 }
             };
             if wildcards && term.value == WILDCARD {
-                column.occurring().for_each(&mut add);
+                column.occurring.iter().copied().for_each(&mut add);
             } else if let Some(value) = column.find(&term.value) {
                 add(value);
             }
@@ -149,6 +161,7 @@ impl<'a> Columns<'a> {
 impl<'a> Column<'a> {
     fn new(key: &'a str) -> Self {
         let (values, of, totals) = (Vec::new(), Vec::new(), Vec::new());
+        let (occurring, met) = (Vec::new(), Vec::new());
         Self {
             key,
             every: false,
@@ -156,6 +169,8 @@ impl<'a> Column<'a> {
             numbers: HashMap::default(),
             of,
             totals,
+            occurring,
+            met,
         }
     }
 
@@ -185,16 +200,15 @@ impl<'a> Column<'a> {
         number
     }
 
-    fn fill<L: Labels>(&mut self, all: &'a [L]) {
-        self.of.reserve_exact(all.len());
-        for object in all {
-            let label = object.label(self.key);
-            let value = match label {
-                Some(label) if self.every => self.number(label),
-                label => self.find(label.unwrap_or("")).unwrap_or(OTHER),
-            };
-            self.of.push(value);
-        }
+    fn push<L: Labels>(&mut self, object: &'a L) {
+        let value = match object.label(self.key) {
+            Some(label) if self.every => self.meet(label),
+            label => self.find(label.unwrap_or("")).unwrap_or(OTHER),
+        };
+        self.of.push(value);
+    }
+
+    fn sum_up(&mut self) {
         self.totals = vec![0; self.values.len()];
         for value in &self.of {
             if let Some(total) = self.totals.get_mut(*value as usize) {
@@ -203,15 +217,14 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// The values that occur, in the order in which they do.
-    fn occurring(&self) -> impl Iterator<Item = u32> {
-        let mut met = vec![false; self.values.len()];
-        self.of
-            .iter()
-            .copied()
-            .filter(move |value| match met.get_mut(*value as usize) {
-                Some(met) => !std::mem::replace(met, true),
-                None => false,
-            })
+    /// The number of a value that an object has.
+    fn meet(&mut self, label: &'a str) -> u32 {
+        let number = self.number(label);
+        self.met.resize(self.values.len(), false);
+        if let Some(met) = self.met.get_mut(number as usize).filter(|met| !**met) {
+            *met = true;
+            self.occurring.push(number);
+        }
+        number
     }
 }
