@@ -147,7 +147,7 @@ mod tests {
     fn of(amount: Amount, value: &str, total: usize, baseline: Baseline) -> i64 {
         let value = value
             .parse()
-            .map_or_else(|_| IntOrPercent::Int(value.parse().unwrap()), |percent| percent);
+            .unwrap_or_else(|_| IntOrPercent::Int(value.parse().unwrap()));
         amount.of(value, total, baseline)
     }
 
