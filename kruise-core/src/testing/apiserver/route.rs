@@ -113,6 +113,15 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
+    /// Adds to a comma-separated value.
+    pub(crate) fn append(&mut self, key: &str, value: &str) {
+        let old = self.0.entry(key.to_owned()).or_default();
+        if !old.is_empty() {
+            old.push(',');
+        }
+        old.push_str(value);
+    }
+
     pub(crate) fn flag(&self, key: &str) -> bool {
         matches!(self.0.get(key).map(String::as_str), Some("" | "true" | "1"))
     }
