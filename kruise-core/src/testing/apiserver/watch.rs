@@ -155,7 +155,7 @@ pub(crate) fn stream(
         changed,
         ready,
         end: now + request.timeout,
-        next_bookmark: now + inner.config.bookmark_interval,
+        next_bookmark: next_bookmark(&inner, now, now + request.timeout),
         inner,
         request,
         ended: false,
@@ -214,12 +214,7 @@ impl Cursor {
     }
 
     async fn wait(&mut self) {
-        let last_bookmark = self.end.checked_sub(LAST_BOOKMARK).unwrap_or(self.end);
-        let bookmark = if self.request.bookmarks {
-            self.next_bookmark.min(last_bookmark.max(Instant::now()))
-        } else {
-            self.end
-        };
+        let bookmark = if self.request.bookmarks { self.next_bookmark } else { self.end };
         tokio::select! {
             biased;
             changed = self.changed.changed() => {
@@ -229,12 +224,18 @@ impl Cursor {
             () = tokio::time::sleep_until(self.end) => self.ended = true,
             () = tokio::time::sleep_until(bookmark), if bookmark < self.end => {
                 self.ready.push_back(self.request.bookmark(self.revision, false));
-                self.next_bookmark = if Instant::now() >= last_bookmark {
-                    self.end
-                } else {
-                    Instant::now() + self.inner.config.bookmark_interval
-                };
+                self.next_bookmark = next_bookmark(&self.inner, Instant::now(), self.end);
             }
         }
+    }
+}
+
+/// When the bookmark after `now` is due; at the end of the watch for none.
+fn next_bookmark(inner: &Inner, now: Instant, end: Instant) -> Instant {
+    let last = end.checked_sub(LAST_BOOKMARK).unwrap_or(end);
+    if now < last {
+        last.min(now + inner.config.bookmark_interval.max(Duration::from_millis(1)))
+    } else {
+        end
     }
 }
