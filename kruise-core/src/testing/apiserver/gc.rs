@@ -76,6 +76,9 @@ pub(crate) fn delete(
     let grace = grace_of(kind, &old, grace);
     let before = number(&old, &["metadata", "deletionGracePeriodSeconds"]);
     let meta = metadata(&mut new);
+    if let (false, Some(generation)) = (is_deleting(&old), number(&old, &["metadata", "generation"])) {
+        meta.insert("generation".to_owned(), json!(generation + 1));
+    }
     // A second deletion may only make the time shorter.
     if before.is_none_or(|before| grace < before) {
         let seconds = SignedDuration::from_secs(grace);

@@ -24,6 +24,17 @@ pub(crate) fn is_deleting(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
+/// Empty maps and lists of the metadata are the same as none.
+pub(crate) fn drop_empty(object: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        value => value.is_null(),
+    };
+    // An empty list of managers means something: to forget all of them.
+    metadata(object).retain(|key, value| key == "managedFields" || !is_empty(value));
+}
+
 /// Whether an object says to be of the kind it was sent to.
 pub(crate) fn check_type(kind: &Kind, version: &str, object: &mut Value) -> Result<(), ApiError> {
     let api_version = kind.api_version(version);

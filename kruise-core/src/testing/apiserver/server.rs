@@ -237,6 +237,7 @@ impl Inner {
                 let (code, object) = self.write(write).await?;
                 Ok(Reply::Json(code, view.show(&object)))
             }
+            (_, _, Some(_)) => Err(ApiError::no_such_resource()),
             _ => Err(ApiError::method_not_allowed()),
         }
     }
@@ -348,16 +349,13 @@ pub(crate) fn error_response(error: &ApiError) -> Response<AnswerBody> {
 
 /// A `Status` that says all went well.
 pub(crate) fn success(kind: &Kind, object: &Value) -> Value {
-    json!({
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": {
-            "name": object["metadata"]["name"],
-            "group": kind.group,
-            "kind": kind.plural,
-            "uid": object["metadata"]["uid"],
-        },
-    })
+    let mut details = json!({
+        "name": object["metadata"]["name"],
+        "kind": kind.plural,
+        "uid": object["metadata"]["uid"],
+    });
+    if !kind.group.is_empty() {
+        details["group"] = json!(kind.group);
+    }
+    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details })
 }

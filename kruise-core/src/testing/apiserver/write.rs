@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::admission::{Operation, Review};
-use super::json::{items, metadata, text, time};
+use super::json::{metadata, text, time};
 use super::kinds::Kind;
 use super::patch::managed::{self, Manager};
 use super::patch::Patch;
@@ -266,6 +266,10 @@ impl Inner {
         let (kind, name) = (&write.kind, &*write.name);
         let uid = text(&new, &["metadata", "uid"]);
         let old_uid = text(&old, &["metadata", "uid"]);
+        if !uid.is_empty() && uid != old_uid && !is_put {
+            let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+            return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
+        }
         if !uid.is_empty() && uid != old_uid {
             let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
             return Err(ApiError::conflict(&kind.group, &kind.plural, name, &why));
@@ -280,6 +284,11 @@ impl Inner {
         }
         if text(&new, &["metadata", "name"]) != name {
             let cause = Cause::invalid("metadata.name", &new["metadata"]["name"], "field is immutable");
+            return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
+        }
+        let deletion = &new["metadata"]["deletionTimestamp"];
+        if write.subresource.is_empty() && !deletion.is_null() && *deletion != old["metadata"]["deletionTimestamp"] {
+            let cause = Cause::invalid("metadata.deletionTimestamp", deletion, "field is immutable");
             return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
         }
         let seen = kind.show(&old, &write.version);
@@ -300,6 +309,7 @@ impl Inner {
     /// Drops what the kind does not have and sets defaults.
     fn decode(&self, write: &Write, mut new: Value) -> Result<Value, ApiError> {
         let kind = &write.kind;
+        meta::drop_empty(&mut new);
         if let Some(built_in) = kind.built_in {
             let mut decoded = (built_in.decode)(new).map_err(|error| {
                 ApiError::bad_request(format!(
@@ -371,10 +381,6 @@ impl Inner {
             managed::updated(&rules, Some(&sent), &mut new, &admission, &now);
         } else {
             managed::updated(&rules, seen.as_ref(), &mut new, &write.manager, &now);
-        }
-        // A managedFields list that changed in nothing else must not make a write.
-        if items(&new, &["metadata", "finalizers"]).is_empty() {
-            metadata(&mut new).remove("finalizers");
         }
         Ok(new)
     }

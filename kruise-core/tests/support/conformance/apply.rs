@@ -158,10 +158,10 @@ pub(super) async fn applying_needs_a_manager(target: &Target) {
     assert_eq!(fields(&status), ["fieldManager"]);
     let forced = format!("{path}?force=true");
     target.call("PATCH", &forced, "application/merge-patch+json", Some(&body)).await.refused(422, "Invalid");
+    target.apply(&path, "one", &body).await.ok();
     let mut versioned = body.clone();
     versioned["metadata"]["resourceVersion"] = json!("1");
     target.apply(&path, "one", &versioned).await.refused(409, "Conflict");
-    target.apply(&path, "one", &body).await.ok();
     let mut managed = body.clone();
     managed["metadata"]["managedFields"] = json!([{ "manager": "x", "operation": "Apply", "apiVersion": "v1" }]);
     assert_eq!(target.apply(&path, "one", &managed).await.code, 400);

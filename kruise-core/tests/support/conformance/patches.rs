@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Target, config_map, pod, version};
+use super::{Target, config_map, fields, pod, version};
 
 fn containers(pod: &Value) -> Vec<&str> {
     let containers = pod["spec"]["template"]["spec"]["containers"].as_array().unwrap().iter();
@@ -96,7 +96,7 @@ pub(super) async fn a_strategic_patch_merges_lists_by_key(target: &Target) {
     let finalizers = |names: Value| json!({ "metadata": { "finalizers": names } });
     target.patch(&path, "strategic-merge", &finalizers(json!(["x.io/a"]))).await.ok();
     let both = target.patch(&path, "strategic-merge", &finalizers(json!(["x.io/b"]))).await.ok();
-    assert_eq!(both["metadata"]["finalizers"], json!(["x.io/a", "x.io/b"]));
+    assert_eq!(both["metadata"]["finalizers"], json!(["x.io/b", "x.io/a"]));
     let patch = json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": ["x.io/a", "x.io/b"] } });
     let none = target.patch(&path, "strategic-merge", &patch).await.ok();
     assert!(none["metadata"].get("finalizers").is_none());
@@ -116,6 +116,8 @@ pub(super) async fn a_strategic_patch_can_delete_replace_and_order(target: &Targ
     let patch = in_template(json!({ "containers": [{ "$patch": "replace" }, { "name": "e", "image": "e:1" }] }));
     let patched = target.patch(&path, "strategic-merge", &patch).await.ok();
     assert_eq!(containers(&patched), ["e"]);
+    let patch = json!({ "metadata": { "labels": { "other": "label" } } });
+    target.patch(&path, "strategic-merge", &patch).await.ok();
     let patch = json!({ "metadata": { "labels": { "$patch": "replace", "only": "this" } } });
     let patched = target.patch(&path, "strategic-merge", &patch).await.ok();
     assert_eq!(patched["metadata"]["labels"], json!({ "only": "this" }));
@@ -145,7 +147,8 @@ pub(super) async fn a_patch_with_an_old_version_conflicts(target: &Target) {
     target.patch(&path, "strategic-merge", &patch(version(&made))).await.refused(409, "Conflict");
     target.patch(&path, "merge", &patch(version(&changed))).await.ok();
     let other = json!({ "metadata": { "uid": "0b0b0b0b-0000-4000-8000-000000000000" } });
-    target.patch(&path, "merge", &other).await.refused(409, "Conflict");
+    let status = target.patch(&path, "merge", &other).await.refused(422, "Invalid");
+    assert!(fields(&status).contains(&"metadata.uid"));
 }
 
 pub(super) async fn a_patch_of_nothing_is_not_found(target: &Target) {

@@ -124,6 +124,9 @@ pub(crate) fn apply(
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     metadata(&mut applied).remove("managedFields");
+    if let Some(applied) = applied.as_object_mut().filter(|applied| applied["metadata"] == json!({})) {
+        applied.remove("metadata");
+    }
     let wanted: FieldSet = leaves(rules, &applied).into_keys().collect();
     let mut merged = live.clone();
     fields::merge(rules, &mut merged, &applied);
@@ -145,9 +148,8 @@ pub(crate) fn apply(
         return Err(conflict(&conflicts));
     }
     let previous = managed.get(manager).map(|owned| owned.fields.clone()).unwrap_or_default();
-    // Inner fields before the elements that hold them.
-    let given_up: Vec<_> = previous.difference(&wanted).collect();
-    for path in given_up.into_iter().rev() {
+    // Elements of lists before what is in them, since they are told apart by that.
+    for path in previous.difference(&wanted) {
         let others_own_it = managed
             .iter()
             .any(|(other, owned)| other != manager && owned.fields.iter().any(|owned| owned.starts_with(path)));

@@ -92,10 +92,8 @@ fn merge_list<'a>(
     let server = target.and_then(Value::as_array).cloned().unwrap_or_default();
     let mut merged = server.clone();
     if key.is_empty() {
-        for item in patch.iter().filter(|item| !server.contains(item)) {
-            merged.push(item.clone());
-        }
-        return Ok(merged);
+        merged.extend(patch.iter().filter(|item| !server.contains(item)).cloned());
+        return Ok(ordered(merged, patch, &server, key));
     }
     if patch.iter().any(|item| directive(item, "replace")) {
         let kept = patch.iter().filter(|item| !directive(item, "replace"));
@@ -139,11 +137,9 @@ fn names(key: &str, order: &Value) -> Vec<Value> {
 /// Elements of the patch in its order, the server's in theirs; between two heads the one that the server has earlier goes
 /// first, and one that is new to the server goes before.
 fn ordered(items: Vec<Value>, given: &[Value], server: &[Value], key: &str) -> Vec<Value> {
-    if key.is_empty() {
-        return items;
-    }
-    let place = |item: &Value| server.iter().position(|known| known.get(key) == item.get(key));
-    let rank = |item: &Value| given.iter().position(|name| item.get(key) == Some(name));
+    let name = |item: &Value| item.get(key).unwrap_or(item).clone();
+    let place = |item: &Value| server.iter().position(|known| name(known) == name(item));
+    let rank = |item: &Value| given.iter().position(|given| name(item) == *given);
     let (mut ours, mut theirs): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| rank(item).is_some());
     ours.sort_by_key(rank);
     theirs.sort_by_key(place);
