@@ -27,5 +27,7 @@
 //! ```
 
 pub mod apiserver;
+pub mod build;
 pub mod clock;
+pub mod faults;
 pub mod random;
