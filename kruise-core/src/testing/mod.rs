@@ -29,5 +29,6 @@
 pub mod apiserver;
 pub mod build;
 pub mod clock;
+pub mod cluster;
 pub mod faults;
 pub mod random;

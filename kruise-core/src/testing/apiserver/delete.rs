@@ -195,13 +195,9 @@ impl Inner {
         user_agent: &str,
     ) -> Result<(), ApiError> {
         let key = Key::new(namespace, name);
-        let (kind, pod) = {
-            let state = self.state.lock();
-            let kind = state.kinds.get("", "pods").cloned().ok_or_else(ApiError::no_such_resource)?;
-            let pod = state.store.get(&kind.resource, &key).cloned();
-            let pod = pod.ok_or_else(|| ApiError::not_found("", "pods", name))?;
-            (kind, pod)
-        };
+        let kind = self.kind_of("pods")?;
+        let pod = self.state.lock().store.get(&kind.resource, &key).cloned();
+        let pod = pod.ok_or_else(|| ApiError::not_found("", "pods", name))?;
         if !text(&pod, &["spec", "nodeName"]).is_empty() {
             let why = format!("pod {name} is already assigned to node {}", pod["spec"]["nodeName"]);
             return Err(ApiError::conflict("", "pods/binding", name, &why));
@@ -211,6 +207,25 @@ impl Inner {
         let write = Write::internal(kind, &key, "binding", Change::Update(bound), user_agent);
         self.write(write).await.map(drop)
     }
+}
+
+/// Deletes this very pod on behalf of a node.
+pub(crate) async fn delete_pod(inner: &Arc<Inner>, pod: &Value, grace: Option<u64>) -> Result<(), ApiError> {
+    let kind = inner.kind_of("pods")?;
+    let path = ResourcePath {
+        version: "v1".to_owned(),
+        namespace: Some(text(pod, &["metadata", "namespace"]).to_owned()),
+        plural: "pods".to_owned(),
+        ..ResourcePath::default()
+    };
+    let options = DeleteOptions {
+        grace,
+        uid: Some(text(pod, &["metadata", "uid"]).to_owned()),
+        user_agent: "kubelet".to_owned(),
+        ..DeleteOptions::default()
+    };
+    let view = View::new(kind, "v1", "application/json")?;
+    inner.delete(&path, &view, text(pod, &["metadata", "name"]), &options).await.map(drop)
 }
 
 /// The preconditions.

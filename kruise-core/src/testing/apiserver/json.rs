@@ -65,9 +65,3 @@ pub(crate) fn time(now: Timestamp) -> Value {
     let seconds = Timestamp::from_second(now.as_second()).unwrap_or(now);
     json!(seconds.round(Unit::Second).unwrap_or(seconds).to_string())
 }
-
-pub(crate) fn revision(value: &Value) -> u64 {
-    text(value, &["metadata", "resourceVersion"])
-        .parse()
-        .unwrap_or_default()
-}

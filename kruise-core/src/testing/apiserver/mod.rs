@@ -83,8 +83,11 @@ pub use config::ServerConfig;
 pub use server::Logged;
 pub use status::{ApiError, Cause};
 
-pub(crate) use server::{AnswerBody, Inner, Twist, error_response};
+pub(crate) use server::{AnswerBody, Twist, error_response};
+use server::Inner;
 pub(crate) use store::Key;
+pub(crate) use delete::delete_pod;
+pub(crate) use patch::merge_strategically;
 pub(crate) use write::{Change, Write};
 
 use crate::runtime::Clock;
@@ -295,6 +298,18 @@ impl ApiServer {
         let kind = state.kinds.get(&K::group(&()), &K::plural(&()))?;
         let object = state.store.get(&kind.resource, &Key::new(namespace, name))?;
         serde_json::from_value(kind.show(object, &K::version(&()))).ok()
+    }
+
+    /// An object as it is stored.
+    pub(crate) fn value(&self, resource: &str, key: &Key) -> Option<Value> {
+        let state = self.0.state.lock();
+        state.store.get(resource, key).map(|object| (**object).clone())
+    }
+
+    /// All objects of a resource as they are stored.
+    pub(crate) fn values(&self, resource: &str) -> Vec<Value> {
+        let state = self.0.state.lock();
+        state.store.list(resource).map(|(_, object)| (**object).clone()).collect()
     }
 
     /// All objects of a kind as they are stored now, in order of namespace and name, read past client and faults.

@@ -251,6 +251,12 @@ impl Inner {
             .ok_or_else(ApiError::no_such_resource)
     }
 
+    /// A core kind by its plural.
+    pub(crate) fn kind_of(&self, plural: &str) -> Result<Arc<Kind>, ApiError> {
+        let state = self.state.lock();
+        state.kinds.get("", plural).cloned().ok_or_else(ApiError::no_such_resource)
+    }
+
     fn list(self: &Arc<Self>, path: &ResourcePath, view: View, call: &Call) -> Result<Reply, ApiError> {
         let namespace = path.namespace.as_deref();
         let kind = view.kind.clone();

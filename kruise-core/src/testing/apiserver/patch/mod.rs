@@ -14,6 +14,11 @@ use super::server::Call;
 use super::status::ApiError;
 use managed::Manager;
 
+/// A strategic merge patch of the server's own.
+pub(crate) fn merge_strategically(patch: Value) -> Patch {
+    Patch::Strategic(patch)
+}
+
 /// A patch that has been read.
 #[derive(Clone, Debug)]
 pub(crate) enum Patch {
