@@ -32,3 +32,4 @@ pub mod clock;
 pub mod cluster;
 pub mod faults;
 pub mod random;
+pub mod simulate;

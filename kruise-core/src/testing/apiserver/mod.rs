@@ -257,6 +257,11 @@ impl ApiServer {
         self.0.observers.write().push(Arc::new(observer));
     }
 
+    /// Drops all observers, and what they hold.
+    pub fn forget_observers(&self) {
+        self.0.observers.write().clear();
+    }
+
     /// The requests that were answered, oldest first, up to [`ServerConfig::log`].
     pub fn requests(&self) -> Vec<Logged> {
         self.0.state.lock().log.iter().cloned().collect()
