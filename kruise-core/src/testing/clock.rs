@@ -43,6 +43,36 @@ impl Clock for FakeClock {
     }
 }
 
+/// A [`Clock`] that goes with `tokio::time`, and so jumps with it where that is paused.
+#[derive(Debug)]
+pub struct TokioClock {
+    start: Timestamp,
+    made: tokio::time::Instant,
+}
+
+impl TokioClock {
+    /// A clock that shows `start` now. Where time is paused, must be called inside a tokio runtime.
+    pub fn new(start: Timestamp) -> Self {
+        let made = tokio::time::Instant::now();
+        Self { start, made }
+    }
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new(FakeClock::default().now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        SignedDuration::try_from(self.made.elapsed())
+            .ok()
+            .and_then(|passed| self.start.checked_add(passed).ok())
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +90,14 @@ mod tests {
         );
         clock.set(start);
         assert_eq!(clock.now(), start);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_of_tokio_jumps_with_paused_time() {
+        let clock = TokioClock::default();
+        let start = clock.now();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(clock.now().duration_since(start), SignedDuration::from_hours(1));
     }
 
     #[test]
