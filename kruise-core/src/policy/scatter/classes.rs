@@ -1,0 +1,195 @@
+//! Which members carry which terms: the only place where labels are read.
+
+use std::cmp::Reverse;
+
+use ahash::AHashMap;
+
+use super::KeyTerms;
+use super::pattern::{Counts, Pattern};
+use crate::policy::Labels;
+
+/// With so many values of a key or fewer, looking at each is quicker than hashing.
+const FEW_VALUES: usize = 8;
+
+/// The values that members have, numbered over all keys, and the number of each member's value for each key.
+pub(super) struct Classes {
+    values: Vec<Value>,
+    /// For each key, the value of each member, or [`NO_VALUE`].
+    columns: Vec<Vec<u32>>,
+}
+
+/// A member without a value that any term asks for.
+const NO_VALUE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Value {
+    /// Position of its term: as declared, then by first occurrence. `None` while no term asks for it.
+    position: Option<(u32, u32)>,
+    /// Members that have it.
+    all: usize,
+    /// Members that have it and wait.
+    waiting: usize,
+}
+
+/// A term that changes something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Term {
+    /// The number of its value.
+    pub(super) value: u32,
+    /// How many waiting members carry it.
+    pub(super) marked: usize,
+    /// What it does to them.
+    pub(super) pattern: Pattern,
+}
+
+impl Classes {
+    pub(super) fn of<M: Labels>(keys: &[KeyTerms], members: &[M], waiting: &[u32]) -> Self {
+        let mut values = Vec::new();
+        let columns: Vec<Vec<u32>> = keys.iter().map(|key| column(key, members, &mut values)).collect();
+        for column in &columns {
+            for &at in waiting {
+                let value = at_or(column, at).and_then(|value| values.get_mut(value as usize));
+                if let Some(value) = value {
+                    value.waiting += 1;
+                }
+            }
+        }
+        Self { values, columns }
+    }
+
+    /// The terms that change the order of so many waiting members, in the order in which they are applied: those
+    /// that most carry first, then as declared.
+    pub(super) fn terms(&self, waiting: usize) -> Vec<Term> {
+        let members = self.columns.first().map_or(0, Vec::len);
+        let mut terms: Vec<((Reverse<usize>, (u32, u32)), Term)> = Vec::new();
+        for (number, value) in (0..).zip(&self.values) {
+            let Some(position) = value.position else { continue };
+            let counts = |marked: usize, of: usize| Counts {
+                marked,
+                rest: of.saturating_sub(marked),
+            };
+            if let Some(pattern) = Pattern::of(counts(value.waiting, waiting), counts(value.all, members)) {
+                let term = Term {
+                    value: number,
+                    marked: value.waiting,
+                    pattern,
+                };
+                terms.push(((Reverse(value.waiting), position), term));
+            }
+        }
+        terms.sort_unstable_by_key(|(key, _)| *key);
+        terms.into_iter().map(|(_, term)| term).collect()
+    }
+
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The values of a member, by key.
+    pub(super) fn of_member(&self, at: u32) -> impl Iterator<Item = u32> {
+        self.columns.iter().filter_map(move |column| at_or(column, at))
+    }
+
+    /// For each key, the value of each member; [`u32::MAX`] for none that a term asks for.
+    pub(super) fn columns(&self) -> &[Vec<u32>] {
+        &self.columns
+    }
+}
+
+fn at_or(column: &[u32], at: u32) -> Option<u32> {
+    column
+        .get(at as usize)
+        .copied()
+        .filter(|value| *value != NO_VALUE)
+}
+
+/// Numbers the values of one key, from the end of `values` on, and counts the members that have them.
+fn column<'m, M: Labels>(key: &'m KeyTerms, members: &'m [M], values: &mut Vec<Value>) -> Vec<u32> {
+    let mut table = Table::default();
+    let position = |value: &str| {
+        let mut held = key.values.iter();
+        held.find(|(held, _)| **held == *value)
+            .map(|(_, position)| (*position, 0))
+    };
+    let number = |values: &mut Vec<Value>, position| {
+        values.push(Value {
+            position,
+            all: 0,
+            waiting: 0,
+        });
+        (values.len() - 1) as u32
+    };
+    // The empty value is that of members without the label, whether or not a term asks for it.
+    let empty = number(values, position(""));
+    table.insert("", empty);
+    for (value, declared) in key.values.iter().filter(|(value, _)| !value.is_empty()) {
+        table.insert(value, number(values, Some((*declared, 0))));
+    }
+    let mut occurrences = 0;
+    let mut column = Vec::with_capacity(members.len());
+    for member in members {
+        let Some(label) = member.label(&key.key) else {
+            count(values, empty);
+            column.push(empty);
+            continue;
+        };
+        let known = table.get(label);
+        let found = match (known, key.any) {
+            (Some(value), None) => value,
+            (None, None) => {
+                column.push(NO_VALUE);
+                continue;
+            }
+            (known, Some(any)) => {
+                let value = known.unwrap_or_else(|| {
+                    let value = number(values, None);
+                    table.insert(label, value);
+                    value
+                });
+                if let Some(held) = values.get_mut(value as usize) {
+                    let now = (any, occurrences);
+                    if held.position.is_none_or(|position| now < position) {
+                        held.position = Some(now);
+                        occurrences += 1;
+                    }
+                }
+                value
+            }
+        };
+        count(values, found);
+        column.push(found);
+    }
+    column
+}
+
+fn count(values: &mut [Value], number: u32) {
+    if let Some(value) = values.get_mut(number as usize) {
+        value.all += 1;
+    }
+}
+
+/// Numbers of values: a list while there are few, a map beside it when there are more.
+#[derive(Default)]
+struct Table<'v> {
+    list: Vec<(&'v str, u32)>,
+    map: AHashMap<&'v str, u32>,
+}
+
+impl<'v> Table<'v> {
+    fn get(&self, value: &str) -> Option<u32> {
+        if self.list.len() <= FEW_VALUES {
+            let found = self.list.iter().find(|(held, _)| *held == value);
+            return found.map(|(_, number)| *number);
+        }
+        self.map.get(value).copied()
+    }
+
+    fn insert(&mut self, value: &'v str, number: u32) {
+        self.list.push((value, number));
+        if self.list.len() > FEW_VALUES {
+            let missing = self.map.len();
+            self.map.extend(self.list.iter().skip(missing).copied());
+        }
+    }
+}
