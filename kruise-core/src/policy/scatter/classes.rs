@@ -36,6 +36,8 @@ struct Value {
 pub(super) struct Term {
     /// The number of its value.
     pub(super) value: u32,
+    /// Its place among terms that as many members carry.
+    position: (u32, u32),
     /// How many waiting members carry it.
     pub(super) marked: usize,
     /// What it does to them.
@@ -61,24 +63,23 @@ impl Classes {
     /// that most carry first, then as declared.
     pub(super) fn terms(&self, waiting: usize) -> Vec<Term> {
         let members = self.columns.first().map_or(0, Vec::len);
-        let mut terms: Vec<((Reverse<usize>, (u32, u32)), Term)> = Vec::new();
-        for (number, value) in (0..).zip(&self.values) {
-            let Some(position) = value.position else { continue };
-            let counts = |marked: usize, of: usize| Counts {
-                marked,
-                rest: of.saturating_sub(marked),
-            };
-            if let Some(pattern) = Pattern::of(counts(value.waiting, waiting), counts(value.all, members)) {
-                let term = Term {
-                    value: number,
-                    marked: value.waiting,
-                    pattern,
-                };
-                terms.push(((Reverse(value.waiting), position), term));
-            }
-        }
-        terms.sort_unstable_by_key(|(key, _)| *key);
-        terms.into_iter().map(|(_, term)| term).collect()
+        let counts = |marked: usize, of: usize| Counts {
+            marked,
+            rest: of.saturating_sub(marked),
+        };
+        let term = |(number, value): (u32, &Value)| {
+            let position = value.position?;
+            let pattern = Pattern::of(counts(value.waiting, waiting), counts(value.all, members))?;
+            Some(Term {
+                value: number,
+                position,
+                marked: value.waiting,
+                pattern,
+            })
+        };
+        let mut terms: Vec<Term> = (0..).zip(&self.values).filter_map(term).collect();
+        terms.sort_unstable_by_key(|term| (Reverse(term.marked), term.position));
+        terms
     }
 
     /// How many values there are.

@@ -51,7 +51,7 @@ impl ScatterTerm {
 /// let members = zones.map(|zone| BTreeMap::from([("zone".to_owned(), zone.to_owned())]));
 /// let mut order = [0, 1, 2, 3, 4, 5];
 /// Scatter::compile(&[ScatterTerm::new("zone", "a")]).sort(&members, &mut order);
-/// assert_eq!(order, [0, 3, 1, 4, 5, 2]);
+/// assert_eq!(order, [0, 3, 4, 1, 5, 2]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scatter {
