@@ -25,6 +25,13 @@ use crate::runtime::{SlimPod, StrMap};
 pub trait Labels {
     /// The value of a label.
     fn label(&self, key: &str) -> Option<&str>;
+
+    /// The same, for one who asks many things for one key: `hint` begins with 0 and is passed on from one to the next.
+    /// Where labels are a list, it is the place of the key in it, as like things have their labels in the same places.
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        let _ = hint;
+        self.label(key)
+    }
 }
 
 /// A thing that is rolled from one revision to another.
@@ -79,11 +86,19 @@ impl<T: Labels + ?Sized> Labels for &T {
     fn label(&self, key: &str) -> Option<&str> {
         T::label(self, key)
     }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        T::label_near(self, key, hint)
+    }
 }
 
 impl<T: Labels + ?Sized> Labels for Arc<T> {
     fn label(&self, key: &str) -> Option<&str> {
         T::label(self, key)
+    }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        T::label_near(self, key, hint)
     }
 }
 
@@ -115,10 +130,50 @@ impl Labels for StrMap {
     fn label(&self, key: &str) -> Option<&str> {
         self.get(key)
     }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        if let Some((held, value)) = self.iter().nth(*hint)
+            && held == key
+        {
+            return Some(value);
+        }
+        // Lengths are compared first, so this seldom looks at a text that is another.
+        let (at, (_, value)) = self.iter().enumerate().find(|(_, (held, _))| *held == key)?;
+        *hint = at;
+        Some(value)
+    }
 }
 
 impl Labels for SlimPod {
     fn label(&self, key: &str) -> Option<&str> {
-        self.labels.get(key)
+        self.labels.label(key)
+    }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        self.labels.label_near(key, hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_wherever_the_hint_points() {
+        let labels: StrMap = [("a", "1"), ("b", "2"), ("c", "3")].into_iter().collect();
+        for start in [0, 1, 2, 3, usize::MAX] {
+            for (key, value) in [
+                ("a", Some("1")),
+                ("b", Some("2")),
+                ("c", Some("3")),
+                ("d", None),
+                ("", None),
+            ] {
+                let mut hint = start;
+                assert_eq!(labels.label_near(key, &mut hint), value);
+                assert_eq!(labels.label_near(key, &mut hint), value, "and again");
+                assert_eq!(labels.label(key), value);
+            }
+        }
     }
 }

@@ -47,7 +47,14 @@ pub(super) struct Term {
 impl Classes {
     pub(super) fn of<M: Labels>(keys: &[KeyTerms], members: &[M], waiting: &[u32]) -> Self {
         let mut values = Vec::new();
-        let columns: Vec<Vec<u32>> = keys.iter().map(|key| column(key, members, &mut values)).collect();
+        let mut readers: Vec<Reader<'_>> = keys.iter().map(|key| Reader::new(key, &mut values)).collect();
+        let mut columns: Vec<Vec<u32>> = keys.iter().map(|_| Vec::with_capacity(members.len())).collect();
+        // All keys of a member at once, while it is at hand.
+        for member in members {
+            for (reader, column) in readers.iter_mut().zip(&mut columns) {
+                column.push(reader.read(member, &mut values));
+            }
+        }
         for column in &columns {
             for &at in waiting {
                 let value = at_or(column, at).and_then(|value| values.get_mut(value as usize));
@@ -105,68 +112,75 @@ fn at_or(column: &[u32], at: u32) -> Option<u32> {
         .filter(|value| *value != NO_VALUE)
 }
 
-/// Numbers the values of one key, from the end of `values` on, and counts the members that have them.
-fn column<'m, M: Labels>(key: &'m KeyTerms, members: &'m [M], values: &mut Vec<Value>) -> Vec<u32> {
-    let mut table = Table::default();
-    let position = |value: &str| {
-        let mut held = key.values.iter();
-        held.find(|(held, _)| **held == *value)
-            .map(|(_, position)| (*position, 0))
-    };
-    let number = |values: &mut Vec<Value>, position| {
-        values.push(Value {
-            position,
-            all: 0,
-            waiting: 0,
-        });
-        (values.len() - 1) as u32
-    };
-    // The empty value is that of members without the label, whether or not a term asks for it.
-    let empty = number(values, position(""));
-    table.insert("", empty);
-    for (value, declared) in key.values.iter().filter(|(value, _)| !value.is_empty()) {
-        table.insert(value, number(values, Some((*declared, 0))));
-    }
-    let mut occurrences = 0;
-    let mut column = Vec::with_capacity(members.len());
-    for member in members {
-        let Some(label) = member.label(&key.key) else {
-            count(values, empty);
-            column.push(empty);
-            continue;
-        };
-        let known = table.get(label);
-        let found = match (known, key.any) {
-            (Some(value), None) => value,
-            (None, None) => {
-                column.push(NO_VALUE);
-                continue;
-            }
-            (known, Some(any)) => {
-                let value = known.unwrap_or_else(|| {
-                    let value = number(values, None);
-                    table.insert(label, value);
-                    value
-                });
-                if let Some(held) = values.get_mut(value as usize) {
-                    let now = (any, occurrences);
-                    if held.position.is_none_or(|position| now < position) {
-                        held.position = Some(now);
-                        occurrences += 1;
-                    }
-                }
-                value
-            }
-        };
-        count(values, found);
-        column.push(found);
-    }
-    column
+fn number(values: &mut Vec<Value>, position: Option<(u32, u32)>) -> u32 {
+    values.push(Value {
+        position,
+        all: 0,
+        waiting: 0,
+    });
+    (values.len() - 1) as u32
 }
 
-fn count(values: &mut [Value], number: u32) {
-    if let Some(value) = values.get_mut(number as usize) {
-        value.all += 1;
+/// Reads one label of every member, numbers its values, and counts the members that have them.
+struct Reader<'m> {
+    key: &'m KeyTerms,
+    table: Table<'m>,
+    /// The empty value: that of members without the label, whether or not a term asks for it.
+    empty: u32,
+    /// How many values the `*` has found.
+    occurrences: u32,
+    hint: usize,
+}
+
+impl<'m> Reader<'m> {
+    fn new(key: &'m KeyTerms, values: &mut Vec<Value>) -> Self {
+        let mut table = Table::default();
+        let declared = key.values.iter().find(|(value, _)| value.is_empty());
+        let empty = number(values, declared.map(|(_, position)| (*position, 0)));
+        table.insert("", empty);
+        for (value, position) in key.values.iter().filter(|(value, _)| !value.is_empty()) {
+            table.insert(value, number(values, Some((*position, 0))));
+        }
+        Self {
+            key,
+            table,
+            empty,
+            occurrences: 0,
+            hint: 0,
+        }
+    }
+
+    fn read(&mut self, member: &'m impl Labels, values: &mut Vec<Value>) -> u32 {
+        let value = match (member.label_near(&self.key.key, &mut self.hint), self.key.any) {
+            (None, _) => self.empty,
+            (Some(label), None) => match self.table.get(label) {
+                Some(value) => value,
+                None => return NO_VALUE,
+            },
+            (Some(label), Some(any)) => self.occurs(label, any, values),
+        };
+        if let Some(held) = values.get_mut(value as usize) {
+            held.all += 1;
+        }
+        value
+    }
+
+    /// The number of a value that `*`, declared at `any`, stands for.
+    fn occurs(&mut self, label: &'m str, any: u32, values: &mut Vec<Value>) -> u32 {
+        let value = self.table.get(label).unwrap_or_else(|| {
+            let value = number(values, None);
+            self.table.insert(label, value);
+            value
+        });
+        if let Some(held) = values.get_mut(value as usize)
+            && held
+                .position
+                .is_none_or(|position| (any, self.occurrences) < position)
+        {
+            held.position = Some((any, self.occurrences));
+            self.occurrences += 1;
+        }
+        value
     }
 }
 
