@@ -126,9 +126,17 @@ impl Labels for Pod {
     }
 }
 
+/// With more labels than this, a binary search is quicker than a look at each.
+const FEW_LABELS: usize = 16;
+
 impl Labels for StrMap {
     fn label(&self, key: &str) -> Option<&str> {
-        self.get(key)
+        if self.len() > FEW_LABELS {
+            return self.get(key);
+        }
+        // Lengths are compared first, so this seldom fetches a key that is another; a binary search fetches several.
+        let mut labels = self.iter();
+        labels.find(|(held, _)| *held == key).map(|(_, value)| value)
     }
 
     fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
@@ -137,7 +145,6 @@ impl Labels for StrMap {
         {
             return Some(value);
         }
-        // Lengths are compared first, so this seldom looks at a text that is another.
         let (at, (_, value)) = self.iter().enumerate().find(|(_, (held, _))| *held == key)?;
         *hint = at;
         Some(value)
@@ -174,6 +181,19 @@ mod tests {
                 assert_eq!(labels.label_near(key, &mut hint), value, "and again");
                 assert_eq!(labels.label(key), value);
             }
+        }
+    }
+
+    #[test]
+    fn labels_are_found_among_few_and_many() {
+        for count in [0, 1, FEW_LABELS, FEW_LABELS + 1, 40] {
+            let labels: StrMap = (0..count)
+                .map(|at| (format!("k{at}"), format!("v{at}")))
+                .collect();
+            for at in 0..count {
+                assert_eq!(labels.label(&format!("k{at}")), Some(format!("v{at}").as_str()));
+            }
+            assert_eq!(labels.label("none"), None);
         }
     }
 }

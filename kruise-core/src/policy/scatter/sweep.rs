@@ -7,6 +7,9 @@ use super::pattern::Pattern;
 /// How many terms are applied by sweeps: as many as there are bits beside a position.
 pub(super) const SWEEPS: usize = 32;
 
+/// So few are copied one by one, which is quicker than a call to copy them.
+const SHORT: usize = 8;
+
 /// The order while it is swept: position of a member in the lower half, terms that it carries in the upper.
 pub(super) struct Sweep<'t> {
     terms: &'t [Term],
@@ -74,7 +77,11 @@ fn weave(pattern: Pattern, marked: &[u64], rest: &[u64], order: &mut Vec<u64>) {
     let mut rest = rest;
     let mut next = |from: &mut &[u64], count: usize| {
         let (now, later) = from.split_at(count.min(from.len()));
-        order.extend_from_slice(now);
+        if now.len() <= SHORT {
+            now.iter().for_each(|&entry| order.push(entry));
+        } else {
+            order.extend_from_slice(now);
+        }
         *from = later;
     };
     next(&mut rest, pattern.lead);
