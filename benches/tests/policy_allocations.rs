@@ -126,7 +126,8 @@ fn scatter_allocates_nothing_per_pod() {
         terms(&[("zone", "*"), ("tier", "*")]),
     ] {
         let [few, many] = twice(|pods, order| scatter.sort(pods, order));
-        assert_eq!(few, many, "{scatter:?}");
+        // The first run of all also makes the seeds of the hash maps.
+        assert!(many <= few, "{few} and {many} allocations: {scatter:?}");
         assert!(many <= 32, "{many} allocations");
     }
 }
