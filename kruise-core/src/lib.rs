@@ -77,6 +77,7 @@
 pub mod api;
 pub mod gates;
 pub mod manager;
+pub mod policy;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -22,12 +22,40 @@ impl StrMap {
     /// The value of a key.
     #[inline]
     pub fn get(&self, key: &str) -> Option<&str> {
+        self.find(key).map(|(_, value)| value)
+    }
+
+    /// The value of a key, looked for at the place `hint` first. The hint becomes the place where it is found.
+    #[inline]
+    pub(crate) fn get_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
         let (lengths, mut start) = self.lengths();
-        for pair in lengths.chunks_exact(PAIR_DIGITS) {
+        for (place, pair) in lengths
+            .chunks_exact(PAIR_DIGITS)
+            .enumerate()
+            .take(hint.saturating_add(1))
+        {
+            let (key_length, value_length) = pair_lengths(pair);
+            let middle = start + key_length;
+            let here = place == *hint && key_length == key.len();
+            if here && self.0.as_bytes().get(start..middle) == Some(key.as_bytes()) {
+                return self.0.get(middle..middle + value_length);
+            }
+            start = middle + value_length;
+        }
+        let (place, value) = self.find(key)?;
+        *hint = place;
+        Some(value)
+    }
+
+    /// The place and the value of a key.
+    #[inline]
+    fn find(&self, key: &str) -> Option<(usize, &str)> {
+        let (lengths, mut start) = self.lengths();
+        for (place, pair) in lengths.chunks_exact(PAIR_DIGITS).enumerate() {
             let (key_length, value_length) = pair_lengths(pair);
             let middle = start + key_length;
             if key_length == key.len() && self.0.as_bytes().get(start..middle) == Some(key.as_bytes()) {
-                return self.0.get(middle..middle + value_length);
+                return Some((place, self.0.get(middle..middle + value_length)?));
             }
             start = middle + value_length;
         }
