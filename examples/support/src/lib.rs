@@ -5,6 +5,7 @@ pub mod config;
 pub mod flags;
 pub mod http;
 pub mod logging;
+pub mod outcome;
 pub mod signals;
 
 // Compiles the program of the README.
