@@ -289,6 +289,8 @@ impl<D: Cached, T: Cached> Driving<D, T> {
             .backoff_base
             .saturating_mul(factor)
             .min(self.config.backoff_max);
+        let draw = self.config.seed.wrapping_add(u64::from(self.errors));
+        let delay = crate::runtime::config::shortened(delay, self.config.backoff_jitter, draw);
         tokio::time::sleep(delay.max(Duration::from_millis(1))).await;
     }
 }
