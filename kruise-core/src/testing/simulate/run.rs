@@ -72,6 +72,12 @@ pub trait Scenario: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Ends what would keep the cluster from coming to rest, such as dead nodes. Called once, after the last step, when
+    /// faults have ended. Default: nothing.
+    fn calm(&self, world: &World) {
+        let _ = world;
+    }
+
     /// What is not as it should be once nothing happens any more. Looked at every second after the last step, until it
     /// is fine or [`SimulationConfig::settle_time`] is over.
     ///
@@ -241,6 +247,7 @@ impl<'a, S: Scenario> Run<'a, S> {
             self.during(tokio::time::sleep_until(until)).await?;
         }
         self.world.faults.calm();
+        self.scenario.calm(&self.world);
         let end = Instant::now() + self.config.settle_time;
         loop {
             match self.scenario.settled(&self.world) {
