@@ -43,7 +43,10 @@ async fn the_cluster_of_kubeconfig_conforms() {
     config.default_retry = false;
     let client = kube_client::Client::try_from(config).unwrap();
     let run = std::process::id();
-    let cases = CASES.iter().filter(|(name, _)| name.contains(&*picked)).enumerate();
+    let cases = CASES
+        .iter()
+        .filter(|(name, _)| name.contains(&*picked))
+        .enumerate();
     let failed: Vec<&str> = futures::stream::iter(cases)
         .map(|(number, (name, case))| {
             let target = Target::new(client.clone(), &format!("conformance-{run}-{number}"));

@@ -131,7 +131,10 @@ impl Inner {
             (false, "") => None,
             (false, name) => {
                 let state = self.state.lock();
-                state.store.get("namespaces", &Key::new("", name)).map(|found| (**found).clone())
+                state
+                    .store
+                    .get("namespaces", &Key::new("", name))
+                    .map(|found| (**found).clone())
             }
         };
         let in_namespace = namespace.is_none_or(|namespace| selects(&hook.namespace_selector, &namespace));
@@ -150,10 +153,15 @@ fn covers(rule: &Rule, review: &Review) -> bool {
         "" => review.kind.plural.clone(),
         sub => format!("{}/{sub}", review.kind.plural),
     };
-    let all = rule.resources.iter().any(|one| one == "*/*" || *one == format!("{}/*", review.kind.plural));
+    let all = rule
+        .resources
+        .iter()
+        .any(|one| one == "*/*" || *one == format!("{}/*", review.kind.plural));
     has(&rule.groups, &review.kind.group)
         && has(&rule.versions, &review.version)
-        && (all || rule.resources.contains(&resource) || (review.subresource.is_empty() && has(&rule.resources, "*")))
+        && (all
+            || rule.resources.contains(&resource)
+            || (review.subresource.is_empty() && has(&rule.resources, "*")))
         && rule.operations.contains(&review.operation)
 }
 
@@ -161,7 +169,11 @@ fn covers(rule: &Rule, review: &Review) -> bool {
 pub(crate) fn selects(selector: &LabelSelector, object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     let label = |key: &str| labels.get(key).and_then(Value::as_str);
-    let exact = selector.match_labels.iter().flatten().all(|(key, value)| label(key) == Some(value));
+    let exact = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| label(key) == Some(value));
     let expressions = selector.match_expressions.iter().flatten();
     exact
         && expressions.into_iter().all(|expression| {

@@ -80,7 +80,11 @@ fn pod(pod: &mut Value) {
         };
         for container in containers {
             let image = text(container, &["image"]);
-            let policy = match image.rsplit_once('/').map_or(image, |(_, last)| last).split_once(':') {
+            let policy = match image
+                .rsplit_once('/')
+                .map_or(image, |(_, last)| last)
+                .split_once(':')
+            {
                 _ if image.contains('@') => "IfNotPresent",
                 Some((_, tag)) if tag != "latest" => "IfNotPresent",
                 _ => "Always",
@@ -89,7 +93,12 @@ fn pod(pod: &mut Value) {
             default(container, "terminationMessagePath", json!("/dev/termination-log"));
             default(container, "terminationMessagePolicy", json!("File"));
             default(container, "resources", json!({}));
-            for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            for port in container
+                .get_mut("ports")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 default(port, "protocol", json!("TCP"));
             }
         }
@@ -99,7 +108,10 @@ fn pod(pod: &mut Value) {
 /// Checks a CustomResourceDefinition and says in its status that it is served.
 pub(crate) fn accept_definition(kinds: &Kinds, new: &mut Value, now: &Value) -> Result<(), ApiError> {
     let name = text(new, &["metadata", "name"]).to_owned();
-    let (group, plural) = (text(new, &["spec", "group"]), text(new, &["spec", "names", "plural"]));
+    let (group, plural) = (
+        text(new, &["spec", "group"]),
+        text(new, &["spec", "names", "plural"]),
+    );
     let mut causes = Vec::new();
     let full = format!("{plural}.{group}");
     if name != full {
@@ -107,12 +119,18 @@ pub(crate) fn accept_definition(kinds: &Kinds, new: &mut Value, now: &Value) -> 
         causes.push(Cause::invalid("metadata.name", &json!(name), why));
     }
     let versions = items(new, &["spec", "versions"]);
-    let stored: Vec<_> = versions.iter().filter(|version| version["storage"] == json!(true)).collect();
+    let stored: Vec<_> = versions
+        .iter()
+        .filter(|version| version["storage"] == json!(true))
+        .collect();
     if stored.len() != 1 {
         let why = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid("spec.versions", &json!([]), why));
     }
-    if kinds.get(group, plural).is_some_and(|kind| kind.built_in.is_some()) {
+    if kinds
+        .get(group, plural)
+        .is_some_and(|kind| kind.built_in.is_some())
+    {
         causes.push(Cause::forbidden("spec.group", "is served by the server itself"));
     }
     for (index, version) in versions.iter().enumerate() {
@@ -122,7 +140,12 @@ pub(crate) fn accept_definition(kinds: &Kinds, new: &mut Value, now: &Value) -> 
         }
     }
     if !causes.is_empty() {
-        return Err(ApiError::invalid("apiextensions.k8s.io", "CustomResourceDefinition", &name, causes));
+        return Err(ApiError::invalid(
+            "apiextensions.k8s.io",
+            "CustomResourceDefinition",
+            &name,
+            causes,
+        ));
     }
     let storage = stored.first().map(|version| version["name"].clone());
     let since = items(new, &["status", "conditions"])

@@ -54,7 +54,8 @@ impl DeleteOptions {
                 return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", vec![cause]));
             }
         };
-        let asked = number(&body, &["gracePeriodSeconds"]).map(|grace| u64::try_from(grace).unwrap_or_default());
+        let asked =
+            number(&body, &["gracePeriodSeconds"]).map(|grace| u64::try_from(grace).unwrap_or_default());
         let dry = items(&body, &["dryRun"]).first().and_then(Value::as_str);
         Ok(Self {
             grace: match asked {
@@ -133,7 +134,9 @@ impl Inner {
             return Err(ApiError::method_not_allowed());
         }
         let options = DeleteOptions::parse(call)?;
-        let version = kind.version(&path.version).ok_or_else(ApiError::no_such_resource)?;
+        let version = kind
+            .version(&path.version)
+            .ok_or_else(ApiError::no_such_resource)?;
         let request = ListRequest::parse(kind, version, path.namespace.as_deref(), &call.query)?;
         let mut state = self.state.lock();
         let page = request.run(kind, &state.store, None)?;
@@ -182,7 +185,13 @@ impl Inner {
         }
         let body = parse_body(&call.body)?;
         let node = text(&body, &["target", "name"]).to_owned();
-        self.bind(path.namespace.as_deref().unwrap_or_default(), name, &node, &call.user_agent).await?;
+        self.bind(
+            path.namespace.as_deref().unwrap_or_default(),
+            name,
+            &node,
+            &call.user_agent,
+        )
+        .await?;
         Ok(done(201))
     }
 
@@ -199,7 +208,10 @@ impl Inner {
         let pod = self.state.lock().store.get(&kind.resource, &key).cloned();
         let pod = pod.ok_or_else(|| ApiError::not_found("", "pods", name))?;
         if !text(&pod, &["spec", "nodeName"]).is_empty() {
-            let why = format!("pod {name} is already assigned to node {}", pod["spec"]["nodeName"]);
+            let why = format!(
+                "pod {name} is already assigned to node {}",
+                pod["spec"]["nodeName"]
+            );
             return Err(ApiError::conflict("", "pods/binding", name, &why));
         }
         let mut bound = (*pod).clone();
@@ -225,14 +237,18 @@ pub(crate) async fn delete_pod(inner: &Arc<Inner>, pod: &Value, grace: Option<u6
         ..DeleteOptions::default()
     };
     let view = View::new(kind, "v1", "application/json")?;
-    inner.delete(&path, &view, text(pod, &["metadata", "name"]), &options).await.map(drop)
+    inner
+        .delete(&path, &view, text(pod, &["metadata", "name"]), &options)
+        .await
+        .map(drop)
 }
 
 /// The preconditions.
 fn check(path: &ResourcePath, name: &str, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
     let uid = text(old, &["metadata", "uid"]);
     let conflict = |what: &str, asked: &str, actual: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {actual}");
+        let why =
+            format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {actual}");
         Err(ApiError::conflict(&path.group, &path.plural, name, &why))
     };
     match (&options.uid, &options.version) {

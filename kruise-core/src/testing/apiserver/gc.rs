@@ -53,7 +53,11 @@ fn remove(state: &mut State, kind: &Arc<Kind>, key: &Key) -> Option<Arc<Value>> 
     let removed = state.store.remove(&kind.resource, key)?;
     if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
         let definition = Kind::from_definition(&removed);
-        let keys: Vec<_> = state.store.list(&definition.resource).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = state
+            .store
+            .list(&definition.resource)
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in keys {
             state.store.remove(&definition.resource, &key);
         }
@@ -200,9 +204,11 @@ fn release(state: &mut State, owner: &Node, owned: &[Node], now: Timestamp) {
     let finalizers = items(&owner.object, &["metadata", "finalizers"]);
     let refers = |reference: &Value| text(reference, &["uid"]) == uid;
     let mut blocked = false;
-    let mine = owned
-        .iter()
-        .filter(|node| items(&node.object, &["metadata", "ownerReferences"]).iter().any(refers));
+    let mine = owned.iter().filter(|node| {
+        items(&node.object, &["metadata", "ownerReferences"])
+            .iter()
+            .any(refers)
+    });
     if finalizers.iter().any(|one| one == ORPHAN) {
         for node in mine {
             amend(state, node, |metadata| {

@@ -20,7 +20,9 @@ pub(crate) fn number(value: &Value, path: &[&str]) -> Option<i64> {
 
 /// The list at a path of keys, empty if there is none.
 pub(crate) fn items<'a>(value: &'a Value, path: &[&str]) -> &'a [Value] {
-    at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(value, path)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// Makes sure that `value` is an object, and gives it.

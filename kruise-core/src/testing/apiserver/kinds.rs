@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::{admissionregistration::v1 as admission, apps::v1 as apps, coordination::v1 as coordination};
+use k8s_openapi::api::{
+    admissionregistration::v1 as admission, apps::v1 as apps, coordination::v1 as coordination,
+};
 use k8s_openapi::api::{core::v1 as core, events::v1 as events};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
@@ -234,7 +236,10 @@ static BUILT_IN: &[BuiltIn] = &[
         unconditional: false,
         generation: Some("webhooks"),
         decode: decode::<admission::ValidatingWebhookConfiguration>,
-        ..core_kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations")
+        ..core_kind(
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations",
+        )
     },
     BuiltIn {
         group: "apiextensions.k8s.io",
@@ -413,7 +418,8 @@ impl Version {
             scale: scale.is_object().then(|| ScalePaths {
                 spec: json_path(text(scale, &["specReplicasPath"])),
                 status: json_path(text(scale, &["statusReplicasPath"])),
-                selector: Some(json_path(text(scale, &["labelSelectorPath"]))).filter(|path| !path.is_empty()),
+                selector: Some(json_path(text(scale, &["labelSelectorPath"])))
+                    .filter(|path| !path.is_empty()),
             }),
             schema: version
                 .get("schema")
@@ -479,8 +485,7 @@ mod tests {
         let new = kinds.get("events.k8s.io", "events").unwrap();
         let old = kinds.get("", "events").unwrap();
         assert_eq!(new.resource, old.resource);
-        let event =
-            json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "note": "n", "regarding": {"name": "a"}});
+        let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "note": "n", "regarding": {"name": "a"}});
         let stored = new.stored(event.clone());
         assert_eq!(
             old.show(&stored, "v1"),

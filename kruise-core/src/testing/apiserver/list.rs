@@ -46,7 +46,12 @@ impl ListRequest {
         namespace: Option<&str>,
         query: &Query,
     ) -> Result<Self, ApiError> {
-        let selection = Selection::new(kind, version, query.get("labelSelector"), query.get("fieldSelector"))?;
+        let selection = Selection::new(
+            kind,
+            version,
+            query.get("labelSelector"),
+            query.get("fieldSelector"),
+        )?;
         let limit = parse_number(query, "limit")?.unwrap_or_default();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let revision = parse_revision(query)?;
@@ -94,7 +99,11 @@ impl ListRequest {
             At::NotOlderThan(asked) => stale_to.map_or(current, |stale| stale.clamp(asked, current)),
             At::Exact(asked) => asked,
         };
-        let revision = revision.max(if self.at == At::Latest { store.compacted() } else { 0 });
+        let revision = revision.max(if self.at == At::Latest {
+            store.compacted()
+        } else {
+            0
+        });
         let snapshot = store
             .snapshot(&kind.resource, revision)
             .map_err(|Compacted| match self.after {
@@ -102,7 +111,9 @@ impl ListRequest {
                 None => ApiError::expired("The resourceVersion for the provided list is too old."),
             })?;
         let mut matching = snapshot.iter().filter(|(key, object)| {
-            self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+            self.namespace
+                .as_ref()
+                .is_none_or(|namespace| *namespace == key.namespace)
                 && self.after.as_ref().is_none_or(|after| *key > after)
                 && self.selection.matches(object)
         });
@@ -116,13 +127,10 @@ impl ListRequest {
         }
         let page: Vec<_> = matching.by_ref().take(self.limit).collect();
         let remaining = matching.count();
-        let next = page
-            .last()
-            .filter(|_| remaining > 0)
-            .map(|(key, _)| {
-                let remaining = Some(remaining).filter(|_| self.selection.is_everything());
-                (make_continue(revision, key), remaining)
-            });
+        let next = page.last().filter(|_| remaining > 0).map(|(key, _)| {
+            let remaining = Some(remaining).filter(|_| self.selection.is_everything());
+            (make_continue(revision, key), remaining)
+        });
         Ok(Page {
             objects: page.into_iter().map(|(_, object)| object.clone()).collect(),
             revision,
@@ -179,7 +187,9 @@ pub(crate) fn parse_revision(query: &Query) -> Result<Option<u64>, ApiError> {
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_| {
-        let message = format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+        let message = format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        );
         ApiError::new(500, "", message)
     })
 }

@@ -82,7 +82,11 @@ pub(crate) fn check_namespace(write: &Write, object: &mut Value) -> Result<(), A
     Ok(())
 }
 
-pub(crate) fn name_for_creation(random: &mut Random, kind: &Kind, object: &mut Value) -> Result<(), ApiError> {
+pub(crate) fn name_for_creation(
+    random: &mut Random,
+    kind: &Kind,
+    object: &mut Value,
+) -> Result<(), ApiError> {
     let name = text(object, &["metadata", "name"]);
     let base = text(object, &["metadata", "generateName"]).to_owned();
     if name.is_empty() && base.is_empty() {
@@ -113,7 +117,8 @@ pub(crate) fn check_namespace_is_open(
         return Err(ApiError::not_found("", "namespaces", namespace));
     };
     if is_deleting(found) {
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let mut error = ApiError::forbidden(&kind.group, &kind.plural, name, &why);
         error.causes.push(Cause {
             reason: "NamespaceTerminating",
@@ -128,7 +133,13 @@ pub(crate) fn check_namespace_is_open(
 /// What the server sets on a new object.
 pub(crate) fn begin(random: &mut Random, object: &mut Value, now: &Value) {
     let metadata = metadata(object);
-    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink", "generation"] {
+    for key in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+        "selfLink",
+        "generation",
+    ] {
         metadata.remove(key);
     }
     metadata.insert("uid".to_owned(), json!(uid(random)));

@@ -83,11 +83,11 @@ pub use config::ServerConfig;
 pub use server::Logged;
 pub use status::{ApiError, Cause};
 
-pub(crate) use server::{AnswerBody, Twist, error_response};
-use server::Inner;
-pub(crate) use store::Key;
 pub(crate) use delete::delete_pod;
 pub(crate) use patch::merge_strategically;
+use server::Inner;
+pub(crate) use server::{AnswerBody, Twist, error_response};
+pub(crate) use store::Key;
 pub(crate) use write::{Change, Write};
 
 use crate::runtime::Clock;
@@ -141,7 +141,10 @@ impl ApiServer {
     /// same name is replaced. False if the kind is not served.
     pub fn seed_value(&self, object: Value) -> bool {
         let api_version = object["apiVersion"].as_str().unwrap_or_default();
-        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        let group = api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+            .to_owned();
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
         let plural = {
             let state = self.0.state.lock();
@@ -165,7 +168,12 @@ impl ApiServer {
         if let Some(status) = status {
             object["status"] = status;
         }
-        for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        for key in [
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ] {
             if !given[key].is_null() {
                 object["metadata"][key] = given[key].clone();
             }
@@ -243,7 +251,10 @@ impl ApiServer {
 
     /// Calls `hook` after all that mutate; it may refuse. Otherwise as [`ApiServer::mutate`].
     pub fn validate(&self, hook: impl Fn(&Review) -> Result<(), ApiError> + Send + Sync + 'static) {
-        self.0.hooks.write().push(admission::Hook::Validate(Arc::new(hook)));
+        self.0
+            .hooks
+            .write()
+            .push(admission::Hook::Validate(Arc::new(hook)));
     }
 
     /// Asks the hooks of a router whose rules and selectors match, as a real server asks the webhooks of a
@@ -313,7 +324,11 @@ impl ApiServer {
     /// All objects of a resource as they are stored.
     pub(crate) fn values(&self, resource: &str) -> Vec<Arc<Value>> {
         let state = self.0.state.lock();
-        state.store.list(resource).map(|(_, object)| object.clone()).collect()
+        state
+            .store
+            .list(resource)
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     /// All objects of a kind as they are stored now, in order of namespace and name, read past client and faults.

@@ -53,7 +53,11 @@ impl<'a> Rules<'a> {
             }
             _ => matches!(
                 path,
-                [_, .., "selector" | "labelSelector" | "namespaceSelector" | "nodeSelector"]
+                [
+                    _,
+                    ..,
+                    "selector" | "labelSelector" | "namespaceSelector" | "nodeSelector"
+                ]
             ),
         }
     }
@@ -69,8 +73,14 @@ fn table(path: &[&str]) -> Option<(&'static str, &'static [&'static str])> {
     Some(match path {
         ["metadata", "finalizers"] | ["spec", "podCIDRs"] => ("", &[]),
         ["metadata", "ownerReferences"] => ("uid", &["uid"]),
-        [.., "spec", "containers" | "initContainers" | "ephemeralContainers" | "volumes"] => ("name", &["name"]),
-        [.., "spec", "imagePullSecrets"] | ["imagePullSecrets" | "secrets"] | ["webhooks"] => ("name", &["name"]),
+        [
+            ..,
+            "spec",
+            "containers" | "initContainers" | "ephemeralContainers" | "volumes",
+        ] => ("name", &["name"]),
+        [.., "spec", "imagePullSecrets"] | ["imagePullSecrets" | "secrets"] | ["webhooks"] => {
+            ("name", &["name"])
+        }
         [.., "spec", "hostAliases"] => ("ip", &["ip"]),
         [.., "spec", "topologySpreadConstraints"] => ("topologyKey", &["topologyKey", "whenUnsatisfiable"]),
         [.., "containers" | "initContainers" | "ephemeralContainers", list] => match *list {

@@ -30,10 +30,17 @@ pub(crate) fn show(object: &Value, paths: &ScalePaths) -> Value {
         "status": { "replicas": at(object, &paths.status).and_then(Value::as_i64).unwrap_or_default() },
     });
     // Zero is left out, as by Go.
-    if let Some(replicas) = at(object, &paths.spec).and_then(Value::as_i64).filter(|replicas| *replicas != 0) {
+    if let Some(replicas) = at(object, &paths.spec)
+        .and_then(Value::as_i64)
+        .filter(|replicas| *replicas != 0)
+    {
         scale["spec"]["replicas"] = json!(replicas);
     }
-    let selector = paths.selector.as_ref().and_then(|path| at(object, path)).map(selector_text);
+    let selector = paths
+        .selector
+        .as_ref()
+        .and_then(|path| at(object, path))
+        .map(selector_text);
     if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
         scale["status"]["selector"] = json!(selector);
     }
@@ -51,7 +58,10 @@ fn selector_text(selector: &Value) -> String {
         .collect();
     for expression in items(selector, &["matchExpressions"]) {
         let key = text(expression, &["key"]);
-        let values: Vec<_> = items(expression, &["values"]).iter().filter_map(Value::as_str).collect();
+        let values: Vec<_> = items(expression, &["values"])
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         parts.push(match text(expression, &["operator"]) {
             "Exists" => key.to_owned(),
             "DoesNotExist" => format!("!{key}"),
@@ -68,7 +78,9 @@ pub(crate) async fn write(
     path: &ResourcePath,
     call: &Call,
 ) -> Result<Value, ApiError> {
-    let version = kind.version(&path.version).ok_or_else(ApiError::no_such_resource)?;
+    let version = kind
+        .version(&path.version)
+        .ok_or_else(ApiError::no_such_resource)?;
     let paths = version.scale.clone().ok_or_else(ApiError::no_such_resource)?;
     let name = path.name.as_deref().unwrap_or_default();
     let key = Key::new(path.namespace.as_deref().unwrap_or_default(), name);
@@ -96,11 +108,16 @@ pub(crate) async fn write(
         };
         let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
         if replicas < 0 {
-            let cause = Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
+            let cause = Cause::invalid(
+                "spec.replicas",
+                &json!(replicas),
+                "must be greater than or equal to 0",
+            );
             return Err(ApiError::invalid("autoscaling", "Scale", name, vec![cause]));
         }
         let asked = text(&scale, &["metadata", "resourceVersion"]);
-        let conditional = !asked.is_empty() && (call.method == http::Method::PUT || present["metadata"] != scale["metadata"]);
+        let conditional = !asked.is_empty()
+            && (call.method == http::Method::PUT || present["metadata"] != scale["metadata"]);
         let mut new = kind.show(&object, &path.version);
         set(&mut new, &paths.spec, json!(replicas));
         if conditional {

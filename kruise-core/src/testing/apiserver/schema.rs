@@ -51,8 +51,18 @@ static ANYTHING: Schema = Schema {
     default: None,
     required: Vec::new(),
     choices: Vec::new(),
-    range: Range { least: None, most: None, above: false, below: false },
-    length: Range { least: None, most: None, above: false, below: false },
+    range: Range {
+        least: None,
+        most: None,
+        above: false,
+        below: false,
+    },
+    length: Range {
+        least: None,
+        most: None,
+        above: false,
+        below: false,
+    },
     list_type: String::new(),
     list_keys: Vec::new(),
     map_type: String::new(),
@@ -187,7 +197,9 @@ impl Schema {
             Value::Object(map) => {
                 for (key, schema) in &self.properties {
                     if let Some(default) = &schema.default
-                        && map.get(key).is_none_or(|value| value.is_null() && !schema.nullable)
+                        && map
+                            .get(key)
+                            .is_none_or(|value| value.is_null() && !schema.nullable)
                     {
                         map.insert(key.clone(), default.clone());
                     }
@@ -231,7 +243,11 @@ impl Schema {
                 Value::Array(_) => "array",
                 Value::Object(_) => "object",
             };
-            let expected = if self.kind.is_empty() { "integer or string" } else { &self.kind };
+            let expected = if self.kind.is_empty() {
+                "integer or string"
+            } else {
+                &self.kind
+            };
             let why = format!("{path} in body must be of type {expected}: {actual:?}");
             causes.push(Cause::invalid(path, &json!(actual), &why));
             return;
@@ -262,7 +278,14 @@ impl Schema {
                 self.check_unique(values, path, causes);
             }
             Value::String(text) => {
-                self.check(self.length, text.chars().count() as f64, path, value, "chars long", causes);
+                self.check(
+                    self.length,
+                    text.chars().count() as f64,
+                    path,
+                    value,
+                    "chars long",
+                    causes,
+                );
             }
             Value::Number(number) => {
                 if let Some(number) = number.as_f64() {
@@ -273,19 +296,39 @@ impl Schema {
         }
     }
 
-    fn check(&self, range: Range, actual: f64, path: &str, value: &Value, what: &str, causes: &mut Vec<Cause>) {
-        let unit = if what.is_empty() { String::new() } else { format!(" {what}") };
+    fn check(
+        &self,
+        range: Range,
+        actual: f64,
+        path: &str,
+        value: &Value,
+        what: &str,
+        causes: &mut Vec<Cause>,
+    ) {
+        let unit = if what.is_empty() {
+            String::new()
+        } else {
+            format!(" {what}")
+        };
         if let Some(least) = range.least
             && (actual < least || (range.above && actual == least))
         {
-            let word = if range.above { "greater than" } else { "greater than or equal to" };
+            let word = if range.above {
+                "greater than"
+            } else {
+                "greater than or equal to"
+            };
             let why = format!("{path} in body should be {word} {least}{unit}");
             causes.push(Cause::invalid(path, value, &why));
         }
         if let Some(most) = range.most
             && (actual > most || (range.below && actual == most))
         {
-            let word = if range.below { "less than" } else { "less than or equal to" };
+            let word = if range.below {
+                "less than"
+            } else {
+                "less than or equal to"
+            };
             let why = format!("{path} in body should be {word} {most}{unit}");
             causes.push(Cause::invalid(path, value, &why));
         }

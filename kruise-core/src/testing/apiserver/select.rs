@@ -38,7 +38,9 @@ impl Selection {
                 || (field == "metadata.namespace" && (kind.namespaced || kind.built_in.is_none()))
                 || version.fields.contains(field);
             if !known {
-                return Err(ApiError::bad_request(format!("field label not supported: {field}")));
+                return Err(ApiError::bad_request(format!(
+                    "field label not supported: {field}"
+                )));
             }
         }
         let fields = fields
@@ -52,7 +54,9 @@ impl Selection {
         let fields = self.fields.iter().all(|(path, value, equal)| {
             let actual = match at(object, path) {
                 Some(Value::String(actual)) => actual.clone(),
-                Some(Value::Null) | None if path.last().is_some_and(|key| key == "unschedulable") => "false".to_owned(),
+                Some(Value::Null) | None if path.last().is_some_and(|key| key == "unschedulable") => {
+                    "false".to_owned()
+                }
                 Some(Value::Null) | None => String::new(),
                 Some(other) => other.to_string(),
             };
@@ -74,8 +78,12 @@ impl Requirement {
             Self::NotIn(key, values) => label(key).is_none_or(|value| values.iter().all(|one| one != value)),
             Self::Exists(key) => label(key).is_some(),
             Self::Missing(key) => label(key).is_none(),
-            Self::Greater(key, than) => number(text(object, &["metadata", "labels", key])).is_some_and(|n| n > *than),
-            Self::Less(key, than) => number(text(object, &["metadata", "labels", key])).is_some_and(|n| n < *than),
+            Self::Greater(key, than) => {
+                number(text(object, &["metadata", "labels", key])).is_some_and(|n| n > *than)
+            }
+            Self::Less(key, than) => {
+                number(text(object, &["metadata", "labels", key])).is_some_and(|n| n < *than)
+            }
         }
     }
 }
@@ -93,7 +101,9 @@ fn parse_labels(selector: &str) -> Result<Vec<Requirement>, ApiError> {
             continue;
         }
         requirements.push(parse_label(part).ok_or_else(|| {
-            ApiError::bad_request(format!("unable to parse requirement: {part:?} in selector {selector:?}"))
+            ApiError::bad_request(format!(
+                "unable to parse requirement: {part:?} in selector {selector:?}"
+            ))
         })?);
     }
     Ok(requirements)
@@ -121,7 +131,10 @@ fn parse_label(part: &str) -> Option<Requirement> {
     let (key, rest) = part.split_at(start);
     let key = label_key(key)?;
     for (operator, make) in [
-        ("!=", (|key, value| Some(Requirement::NotIn(key, vec![value]))) as fn(String, String) -> _),
+        (
+            "!=",
+            (|key, value| Some(Requirement::NotIn(key, vec![value]))) as fn(String, String) -> _,
+        ),
         ("==", |key, value| Some(Requirement::In(key, vec![value]))),
         ("=", |key, value| Some(Requirement::In(key, vec![value]))),
         (">", |key, value| Some(Requirement::Greater(key, number(&value)?))),
@@ -174,7 +187,9 @@ fn parse_fields(selector: &str) -> Result<Vec<(String, String, bool)>, ApiError>
             found
                 .map(|((field, value), equal)| (field.to_owned(), value.to_owned(), equal))
                 .ok_or_else(|| {
-                    ApiError::bad_request(format!("invalid selector: '{selector}'; can't understand '{part}'"))
+                    ApiError::bad_request(format!(
+                        "invalid selector: '{selector}'; can't understand '{part}'"
+                    ))
                 })
         })
         .collect()
@@ -201,12 +216,35 @@ mod tests {
     #[test]
     fn label_selectors_follow_the_grammar_of_kubernetes() {
         for yes in [
-            "", "a=b", "a==b", "a!=c", "c!=d", "a", "!c", "a in (b,c)", "c notin (d)", "a notin (c), x.io/y",
-            "n>4", "n<6", "x.io/y=", "a in (b), n",
+            "",
+            "a=b",
+            "a==b",
+            "a!=c",
+            "c!=d",
+            "a",
+            "!c",
+            "a in (b,c)",
+            "c notin (d)",
+            "a notin (c), x.io/y",
+            "n>4",
+            "n<6",
+            "x.io/y=",
+            "a in (b), n",
         ] {
             assert!(selects(yes, ""), "{yes}");
         }
-        for no in ["a=c", "a!=b", "c", "!a", "a in (c)", "a notin (b)", "n>5", "n<5", "c>1", "x.io/y=z"] {
+        for no in [
+            "a=c",
+            "a!=b",
+            "c",
+            "!a",
+            "a in (c)",
+            "a notin (b)",
+            "n>5",
+            "n<5",
+            "c>1",
+            "x.io/y=z",
+        ] {
             assert!(!selects(no, ""), "{no}");
         }
         for bad in ["a=b=c", "a in b", "a of (b)", "=b", "a>b", "a in (b"] {
@@ -216,11 +254,17 @@ mod tests {
 
     #[test]
     fn field_selectors_name_declared_fields_only() {
-        assert!(selects("", "spec.nodeName=n1,metadata.name==p,status.phase!=Running,status.phase="));
+        assert!(selects(
+            "",
+            "spec.nodeName=n1,metadata.name==p,status.phase!=Running,status.phase="
+        ));
         assert!(!selects("", "spec.nodeName!=n1"));
         let kinds = Kinds::built_in();
         let kind = kinds.get("", "pods").unwrap();
         let error = Selection::new(kind, kind.version("v1").unwrap(), None, Some("foo=x")).unwrap_err();
-        assert_eq!((error.code, &*error.message), (400, "field label not supported: foo"));
+        assert_eq!(
+            (error.code, &*error.message),
+            (400, "field label not supported: foo")
+        );
     }
 }

@@ -165,9 +165,11 @@ impl Inner {
     fn respond(self: Arc<Self>, reply: Result<Reply, ApiError>) -> Response<AnswerBody> {
         match reply {
             Ok(Reply::Json(code, value)) => json_response(code, &value),
-            Ok(Reply::Text(text)) => {
-                Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync())
-            }
+            Ok(Reply::Text(text)) => Response::new(
+                Full::new(Bytes::from(text))
+                    .map_err(|never| match never {})
+                    .boxed_unsync(),
+            ),
             Ok(Reply::Watch(request)) => {
                 let lines = watches::stream(self, request);
                 let frames = lines.map(|line| Ok(Frame::data(line)));
@@ -218,7 +220,9 @@ impl Inner {
                 let (code, object) = self.write(write).await?;
                 Ok(Reply::Json(code, view.show(&object)))
             }
-            (&Method::POST, Some(name), Some(subresource @ ("binding" | "eviction"))) if kind.is("", "Pod") => {
+            (&Method::POST, Some(name), Some(subresource @ ("binding" | "eviction")))
+                if kind.is("", "Pod") =>
+            {
                 self.pod_action(&path, &view, name, subresource, &call).await
             }
             (&Method::PUT | &Method::PATCH, Some(_), Some("scale")) => {
@@ -254,13 +258,19 @@ impl Inner {
     /// A core kind by its plural.
     pub(crate) fn kind_of(&self, plural: &str) -> Result<Arc<Kind>, ApiError> {
         let state = self.state.lock();
-        state.kinds.get("", plural).cloned().ok_or_else(ApiError::no_such_resource)
+        state
+            .kinds
+            .get("", plural)
+            .cloned()
+            .ok_or_else(ApiError::no_such_resource)
     }
 
     fn list(self: &Arc<Self>, path: &ResourcePath, view: View, call: &Call) -> Result<Reply, ApiError> {
         let namespace = path.namespace.as_deref();
         let kind = view.kind.clone();
-        let version = kind.version(&path.version).ok_or_else(ApiError::no_such_resource)?;
+        let version = kind
+            .version(&path.version)
+            .ok_or_else(ApiError::no_such_resource)?;
         if call.query.flag("watch") {
             let mut query = call.query.clone();
             if let Some(name) = &path.name {
@@ -299,7 +309,9 @@ impl Inner {
             None => state.store.get(&kind.resource, &key).cloned(),
         };
         drop(state);
-        let version = kind.version(&path.version).ok_or_else(ApiError::no_such_resource)?;
+        let version = kind
+            .version(&path.version)
+            .ok_or_else(ApiError::no_such_resource)?;
         let object = object.ok_or_else(|| ApiError::not_found(&kind.group, &kind.plural, name))?;
         match subresource {
             None => Ok(Reply::Json(200, view.show(&object))),
@@ -322,10 +334,13 @@ fn stale_to(store: &Store, twist: Twist) -> Option<u64> {
 }
 
 pub(crate) fn parse_body(body: &[u8]) -> Result<Value, ApiError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?;
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+    })?;
     if !value.is_object() {
-        return Err(ApiError::bad_request("couldn't get version/kind; json parse error: not an object"));
+        return Err(ApiError::bad_request(
+            "couldn't get version/kind; json parse error: not an object",
+        ));
     }
     Ok(value)
 }
@@ -338,7 +353,8 @@ fn header(headers: &HeaderMap, name: &str) -> String {
 fn json_response(code: u16, value: &Value) -> Response<AnswerBody> {
     let body = Full::new(Bytes::from(value.to_string()));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));

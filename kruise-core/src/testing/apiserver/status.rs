@@ -71,7 +71,10 @@ impl Cause {
     pub fn unsupported(field: impl Into<String>, value: &Value, known: &[String]) -> Self {
         Self {
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {value}: supported values: {}", known.join(", ")),
+            message: format!(
+                "Unsupported value: {value}: supported values: {}",
+                known.join(", ")
+            ),
             field: field.into(),
         }
     }
@@ -107,13 +110,18 @@ impl ApiError {
 
     /// 404 for a path that names no resource.
     pub fn no_such_resource() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        Self::new(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
     }
 
     /// 409 for a create of something that is there.
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
         let of = qualified(group, resource);
-        Self::new(409, "AlreadyExists", format!("{of} \"{name}\" already exists")).about(group, resource, name)
+        Self::new(409, "AlreadyExists", format!("{of} \"{name}\" already exists"))
+            .about(group, resource, name)
     }
 
     /// 409 with the given explanation.
@@ -125,7 +133,8 @@ impl ApiError {
 
     /// 409 for an old resourceVersion.
     pub fn modified(group: &str, resource: &str, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(group, resource, name, why)
     }
 
@@ -150,7 +159,11 @@ impl ApiError {
 
     /// 422 for a patch that is well formed but does not apply.
     pub fn patch_does_not_apply() -> Self {
-        Self::new(422, "Invalid", "the server rejected our request due to an error in our request")
+        Self::new(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        )
     }
 
     /// 400.
@@ -161,7 +174,8 @@ impl ApiError {
     /// 403.
     pub fn forbidden(group: &str, resource: &str, name: &str, why: &str) -> Self {
         let of = qualified(group, resource);
-        Self::new(403, "Forbidden", format!("{of} \"{name}\" is forbidden: {why}")).about(group, resource, name)
+        Self::new(403, "Forbidden", format!("{of} \"{name}\" is forbidden: {why}"))
+            .about(group, resource, name)
     }
 
     /// 405.
@@ -201,7 +215,11 @@ impl ApiError {
 
     /// 501 for what a real server can do and this one cannot.
     pub fn not_implemented(what: &str) -> Self {
-        Self::new(501, "NotImplemented", format!("the in-memory server does not support {what}"))
+        Self::new(
+            501,
+            "NotImplemented",
+            format!("the in-memory server does not support {what}"),
+        )
     }
 
     /// 504 for a resourceVersion from the future.

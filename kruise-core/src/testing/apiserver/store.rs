@@ -105,13 +105,7 @@ impl Store {
         Some(last)
     }
 
-    fn remember(
-        &mut self,
-        resource: &Resource,
-        key: Key,
-        old: Option<Arc<Value>>,
-        new: Option<Arc<Value>>,
-    ) {
+    fn remember(&mut self, resource: &Resource, key: Key, old: Option<Arc<Value>>, new: Option<Arc<Value>>) {
         self.history.push_back(Change {
             revision: self.revision,
             resource: resource.clone(),
@@ -162,9 +156,7 @@ impl Store {
         if revision < self.compacted {
             return Err(Compacted);
         }
-        let from = self
-            .history
-            .partition_point(|change| change.revision <= revision);
+        let from = self.history.partition_point(|change| change.revision <= revision);
         Ok(self
             .history
             .range(from..)

@@ -22,13 +22,17 @@ fn is_subdomain(name: &str) -> bool {
 fn is_label_value(value: &str) -> bool {
     let outer = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     value.len() <= 63
-        && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         && outer(value.chars().next())
         && outer(value.chars().last())
 }
 
 fn is_label_key(key: &str) -> bool {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
     prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
 }
 
@@ -40,7 +44,11 @@ pub(crate) fn metadata(kind: &Kind, new: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("metadata.name", &json!(name), NAME_RULE));
     }
     if kind.is("", "Namespace") && name.contains('.') {
-        causes.push(Cause::invalid("metadata.name", &json!(name), "must not contain dots"));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &json!(name),
+            "must not contain dots",
+        ));
     }
     let entries = |key: &str| new["metadata"][key].as_object().into_iter().flatten();
     for (key, value) in entries("labels") {
@@ -60,7 +68,11 @@ pub(crate) fn metadata(kind: &Kind, new: &Value, causes: &mut Vec<Cause>) {
         for key in ["apiVersion", "kind", "name", "uid"] {
             if text(owner, &[key]).is_empty() {
                 let why = format!("{key} must not be empty");
-                causes.push(Cause::invalid(format!("metadata.ownerReferences.{key}"), &json!(""), &why));
+                causes.push(Cause::invalid(
+                    format!("metadata.ownerReferences.{key}"),
+                    &json!(""),
+                    &why,
+                ));
             }
         }
     }
@@ -111,7 +123,8 @@ fn pod(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
 fn workload(new: &Value, causes: &mut Vec<Cause>) {
     let wanted = new["spec"]["selector"]["matchLabels"].as_object();
     let labels = &new["spec"]["template"]["metadata"]["labels"];
-    let selected = wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)));
+    let selected =
+        wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)));
     if wanted.is_some() && !selected {
         let why = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
@@ -135,7 +148,8 @@ pub(crate) fn change(kind: &Kind, subresource: &str, old: &Value, new: &Value) -
             causes.push(Cause::forbidden("metadata.finalizers", &why));
         }
     }
-    if subresource.is_empty() && kind.is("", "Pod") && mutable_pod(&old["spec"], &new["spec"]) != new["spec"] {
+    if subresource.is_empty() && kind.is("", "Pod") && mutable_pod(&old["spec"], &new["spec"]) != new["spec"]
+    {
         let why = "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, `spec.activeDeadlineSeconds` or `spec.tolerations` (only additions to existing tolerations)";
         causes.push(Cause::forbidden("spec", why));
     }
@@ -143,12 +157,22 @@ pub(crate) fn change(kind: &Kind, subresource: &str, old: &Value, new: &Value) -
     if immutable && (kind.is("", "ConfigMap") || kind.is("", "Secret")) {
         for part in ["data", "binaryData", "immutable"] {
             if old.get(part) != new.get(part) {
-                causes.push(Cause::forbidden(part, "field is immutable when `immutable` is set"));
+                causes.push(Cause::forbidden(
+                    part,
+                    "field is immutable when `immutable` is set",
+                ));
             }
         }
     }
-    if kind.group == "apps" && kind.kind != "ControllerRevision" && old["spec"]["selector"] != new["spec"]["selector"] {
-        causes.push(Cause::invalid("spec.selector", &new["spec"]["selector"], "field is immutable"));
+    if kind.group == "apps"
+        && kind.kind != "ControllerRevision"
+        && old["spec"]["selector"] != new["spec"]["selector"]
+    {
+        causes.push(Cause::invalid(
+            "spec.selector",
+            &new["spec"]["selector"],
+            "field is immutable",
+        ));
     }
     if kind.is("apps", "ControllerRevision") && old.get("data") != new.get("data") {
         causes.push(Cause::invalid("data", &Value::Null, "field is immutable"));
@@ -160,14 +184,20 @@ pub(crate) fn change(kind: &Kind, subresource: &str, old: &Value, new: &Value) -
 fn mutable_pod(old: &Value, new: &Value) -> Value {
     let mut allowed = old.clone();
     for list in ["containers", "initContainers"] {
-        let containers = allowed.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        let containers = allowed
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten();
         for (container, new) in containers.zip(items(new, &[list])) {
             container["image"] = new["image"].clone();
         }
     }
     if let Some(allowed) = allowed.as_object_mut() {
         super::json::copy(new, allowed, "activeDeadlineSeconds");
-        let kept = items(old, &["tolerations"]).iter().all(|one| items(new, &["tolerations"]).contains(one));
+        let kept = items(old, &["tolerations"])
+            .iter()
+            .all(|one| items(new, &["tolerations"]).contains(one));
         if kept {
             super::json::copy(new, allowed, "tolerations");
         }

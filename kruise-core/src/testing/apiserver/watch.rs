@@ -126,10 +126,7 @@ struct Cursor {
 }
 
 /// The body of a watch: one JSON document a line.
-pub(crate) fn stream(
-    inner: Arc<Inner>,
-    request: WatchRequest,
-) -> impl Stream<Item = Bytes> + Send + 'static {
+pub(crate) fn stream(inner: Arc<Inner>, request: WatchRequest) -> impl Stream<Item = Bytes> + Send + 'static {
     let changed = inner.changed.subscribe();
     let now = Instant::now();
     let mut ready = VecDeque::new();
@@ -214,7 +211,11 @@ impl Cursor {
     }
 
     async fn wait(&mut self) {
-        let bookmark = if self.request.bookmarks { self.next_bookmark } else { self.end };
+        let bookmark = if self.request.bookmarks {
+            self.next_bookmark
+        } else {
+            self.end
+        };
         tokio::select! {
             biased;
             changed = self.changed.changed() => {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::admission::{Operation, Review};
 use super::json::{metadata, text, time};
 use super::kinds::Kind;
-use super::patch::managed::{self, Manager};
 use super::patch::Patch;
+use super::patch::managed::{self, Manager};
 use super::route::ResourcePath;
 use super::rules::Rules;
 use super::server::{Call, Inner, State};
@@ -50,8 +50,15 @@ struct Proposal {
 }
 
 impl Write {
-    pub(crate) fn new(kind: Arc<Kind>, path: &ResourcePath, call: &Call, change: Change) -> Result<Self, ApiError> {
-        let version = kind.version(&path.version).ok_or_else(ApiError::no_such_resource)?;
+    pub(crate) fn new(
+        kind: Arc<Kind>,
+        path: &ResourcePath,
+        call: &Call,
+        change: Change,
+    ) -> Result<Self, ApiError> {
+        let version = kind
+            .version(&path.version)
+            .ok_or_else(ApiError::no_such_resource)?;
         let subresource = path.subresource.clone().unwrap_or_default();
         if subresource == "status" && !version.status {
             return Err(ApiError::no_such_resource());
@@ -60,9 +67,18 @@ impl Write {
         if kind.namespaced && namespace.is_empty() {
             return Err(ApiError::method_not_allowed());
         }
-        let prefix = call.user_agent.split('/').next().filter(|prefix| !prefix.is_empty());
+        let prefix = call
+            .user_agent
+            .split('/')
+            .next()
+            .filter(|prefix| !prefix.is_empty());
         let manager = Manager {
-            name: call.query.get("fieldManager").or(prefix).unwrap_or("unknown").to_owned(),
+            name: call
+                .query
+                .get("fieldManager")
+                .or(prefix)
+                .unwrap_or("unknown")
+                .to_owned(),
             operation: match &change {
                 Change::Patch(patch) if patch.is_apply() => "Apply",
                 _ => "Update",
@@ -84,8 +100,18 @@ impl Write {
     }
 
     /// By one of the server's own parts.
-    pub(crate) fn internal(kind: Arc<Kind>, key: &Key, subresource: &str, change: Change, manager: &str) -> Self {
-        let version = kind.versions.first().map_or("v1", |version| &*version.name).to_owned();
+    pub(crate) fn internal(
+        kind: Arc<Kind>,
+        key: &Key,
+        subresource: &str,
+        change: Change,
+        manager: &str,
+    ) -> Self {
+        let version = kind
+            .versions
+            .first()
+            .map_or("v1", |version| &*version.name)
+            .to_owned();
         Self {
             manager: Manager {
                 name: manager.to_owned(),
@@ -131,22 +157,34 @@ impl Inner {
             let proposal = self.propose(&mut self.state.lock(), &write)?;
             let sent = proposal.new.clone();
             let review = Review {
-                operation: if proposal.old.is_some() { Operation::Update } else { Operation::Create },
+                operation: if proposal.old.is_some() {
+                    Operation::Update
+                } else {
+                    Operation::Create
+                },
                 kind: write.kind.clone(),
                 version: write.version.clone(),
                 subresource: write.subresource.clone(),
                 namespace: proposal.key.namespace.clone(),
                 name: proposal.key.name.clone(),
                 object: Some(proposal.new),
-                old: proposal.old.as_deref().map(|old| write.kind.show(old, &write.version)),
+                old: proposal
+                    .old
+                    .as_deref()
+                    .map(|old| write.kind.show(old, &write.version)),
                 user_agent: write.user_agent.clone(),
                 dry_run: write.dry_run,
             };
-            let admitted = self.admit(review, |object| self.check(&write, object)).await?.unwrap_or_default();
+            let admitted = self
+                .admit(review, |object| self.check(&write, object))
+                .await?
+                .unwrap_or_default();
             let (code, stored, revision) = {
                 let mut state = self.state.lock();
                 let present = state.store.get(&write.kind.resource, &proposal.key);
-                if present.map(|present| meta::version_of(present)) != proposal.old.as_deref().map(meta::version_of) {
+                if present.map(|present| meta::version_of(present))
+                    != proposal.old.as_deref().map(meta::version_of)
+                {
                     continue;
                 }
                 let old = proposal.old.as_deref();
@@ -208,7 +246,9 @@ impl Inner {
                 let key = Key::new(&write.namespace, &write.name);
                 match state.store.get(&write.kind.resource, &key).cloned() {
                     Some(old) => self.propose_change(write, key, old, new, true),
-                    None if write.kind.built_in.is_some_and(|kind| kind.upsert) && write.subresource.is_empty() => {
+                    None if write.kind.built_in.is_some_and(|kind| kind.upsert)
+                        && write.subresource.is_empty() =>
+                    {
                         self.propose_new(state, write, new, &now)
                     }
                     None => Err(write.not_found()),
@@ -221,7 +261,8 @@ impl Inner {
                 if seen.is_none() && (!patch.is_apply() || !write.subresource.is_empty()) {
                     return Err(write.not_found());
                 }
-                let mut new = patch.apply(&write.kind, &write.version, seen.as_ref(), &write.manager, &now)?;
+                let mut new =
+                    patch.apply(&write.kind, &write.version, seen.as_ref(), &write.manager, &now)?;
                 if patch.is_apply() {
                     meta::check_type(&write.kind, &write.version, &mut new)?;
                 }
@@ -240,7 +281,13 @@ impl Inner {
         }
     }
 
-    fn propose_new(&self, state: &mut State, write: &Write, mut new: Value, now: &Value) -> Result<Proposal, ApiError> {
+    fn propose_new(
+        &self,
+        state: &mut State,
+        write: &Write,
+        mut new: Value,
+        now: &Value,
+    ) -> Result<Proposal, ApiError> {
         meta::check_namespace(write, &mut new)?;
         let name = text(&new, &["metadata", "name"]).to_owned();
         let key = Key::new(&write.namespace, &name);
@@ -249,7 +296,11 @@ impl Inner {
         defaults::reset_status(&write.kind, &write.version, &mut new);
         let new = self.decode(write, new)?;
         if state.store.get(&write.kind.resource, &key).is_some() {
-            return Err(ApiError::already_exists(&write.kind.group, &write.kind.plural, &name));
+            return Err(ApiError::already_exists(
+                &write.kind.group,
+                &write.kind.plural,
+                &name,
+            ));
         }
         Ok(Proposal { key, old: None, new })
     }
@@ -271,12 +322,17 @@ impl Inner {
             return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
         }
         if !uid.is_empty() && uid != old_uid {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
+            let why =
+                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
             return Err(ApiError::conflict(&kind.group, &kind.plural, name, &why));
         }
         let version = text(&new, &["metadata", "resourceVersion"]);
         if version.is_empty() && is_put && !kind.built_in.is_some_and(|kind| kind.unconditional) {
-            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &json!(0),
+                "must be specified for an update",
+            );
             return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
         }
         if !version.is_empty() && version != meta::version_of(&old) {
@@ -287,7 +343,10 @@ impl Inner {
             return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
         }
         let deletion = &new["metadata"]["deletionTimestamp"];
-        if write.subresource.is_empty() && !deletion.is_null() && *deletion != old["metadata"]["deletionTimestamp"] {
+        if write.subresource.is_empty()
+            && !deletion.is_null()
+            && *deletion != old["metadata"]["deletionTimestamp"]
+        {
             let cause = Cause::invalid("metadata.deletionTimestamp", deletion, "field is immutable");
             return Err(ApiError::invalid(&kind.group, &kind.kind, name, vec![cause]));
         }
@@ -320,7 +379,10 @@ impl Inner {
             defaults::set(kind, &mut decoded);
             return Ok(decoded);
         }
-        if let Some(schema) = kind.version(&write.version).and_then(|version| version.schema.as_ref()) {
+        if let Some(schema) = kind
+            .version(&write.version)
+            .and_then(|version| version.schema.as_ref())
+        {
             schema.prune_and_default(&mut new);
         }
         Ok(new)
@@ -331,7 +393,10 @@ impl Inner {
         let kind = &write.kind;
         let mut causes = Vec::new();
         validate::metadata(kind, new, &mut causes);
-        if let Some(schema) = kind.version(&write.version).and_then(|version| version.schema.as_ref()) {
+        if let Some(schema) = kind
+            .version(&write.version)
+            .and_then(|version| version.schema.as_ref())
+        {
             schema.validate(new, "", &mut causes);
         }
         validate::object(kind, new, &mut causes);

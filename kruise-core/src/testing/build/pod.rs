@@ -1,8 +1,8 @@
 //! Pods.
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodCondition, PodReadinessGate, PodSpec,
-    PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodCondition, PodReadinessGate,
+    PodSpec, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_core::Resource;
@@ -86,7 +86,10 @@ impl PodBuilder {
     /// Adds a finalizer.
     #[must_use]
     pub fn finalizer(mut self, finalizer: impl Into<String>) -> Self {
-        self.metadata.finalizers.get_or_insert_default().push(finalizer.into());
+        self.metadata
+            .finalizers
+            .get_or_insert_default()
+            .push(finalizer.into());
         self
     }
 
@@ -132,7 +135,9 @@ impl PodBuilder {
     /// The pod.
     pub fn build(mut self) -> Pod {
         if self.spec.containers.is_empty() {
-            self.spec.containers.push(container("main".to_owned(), "image:1".to_owned()));
+            self.spec
+                .containers
+                .push(container("main".to_owned(), "image:1".to_owned()));
         }
         let status = self.ready.then(|| ready(&self.spec));
         Pod {
@@ -175,7 +180,11 @@ fn ready(spec: &PodSpec) -> PodStatus {
     });
     PodStatus {
         phase: Some("Running".to_owned()),
-        conditions: Some(["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition).into()),
+        conditions: Some(
+            ["PodScheduled", "Initialized", "ContainersReady", "Ready"]
+                .map(condition)
+                .into(),
+        ),
         container_statuses: Some(statuses.collect()),
         ..PodStatus::default()
     }

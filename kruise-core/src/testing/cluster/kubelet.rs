@@ -58,7 +58,9 @@ impl Running {
                     .and_then(|count| u32::try_from(count).ok())
                     .unwrap_or_default(),
                 restarted: known.is_some_and(|status| status["restartCount"] != json!(0)),
-                started_at: known.map_or(Value::Null, |status| status["state"]["running"]["startedAt"].clone()),
+                started_at: known.map_or(Value::Null, |status| {
+                    status["state"]["running"]["startedAt"].clone()
+                }),
                 name,
             }
         };
@@ -87,7 +89,11 @@ impl Running {
         now: Instant,
         time: &Value,
     ) {
-        for (container, spec) in self.containers.iter_mut().zip(items(pod, &["spec", "containers"])) {
+        for (container, spec) in self
+            .containers
+            .iter_mut()
+            .zip(items(pod, &["spec", "containers"]))
+        {
             let wanted = text(spec, &["image"]);
             if container.image != wanted {
                 wanted.clone_into(&mut container.image);
@@ -112,11 +118,14 @@ impl Running {
 
     /// When something happens next.
     pub(super) fn due(&self, broken: &BTreeSet<String>) -> Option<Instant> {
-        let stages = self.containers.iter().filter_map(|container| match container.stage {
-            Stage::Waiting(_) if broken.contains(&container.image) => None,
-            Stage::Waiting(at) | Stage::Running(at) => Some(at),
-            Stage::Ready => None,
-        });
+        let stages = self
+            .containers
+            .iter()
+            .filter_map(|container| match container.stage {
+                Stage::Waiting(_) if broken.contains(&container.image) => None,
+                Stage::Waiting(at) | Stage::Running(at) => Some(at),
+                Stage::Ready => None,
+            });
         stages.chain(self.stop).min()
     }
 
@@ -127,13 +136,21 @@ impl Running {
             .iter()
             .map(|container| container.status(text(pod, &["metadata", "uid"]), broken))
             .collect();
-        let ready = self.containers.iter().all(|container| container.stage == Stage::Ready);
+        let ready = self
+            .containers
+            .iter()
+            .all(|container| container.stage == Stage::Ready);
         let gates = items(pod, &["spec", "readinessGates"]).iter().all(|gate| {
             let name = &gate["conditionType"];
             let conditions = items(pod, &["status", "conditions"]);
-            conditions.iter().any(|one| one["type"] == *name && one["status"] == json!("True"))
+            conditions
+                .iter()
+                .any(|one| one["type"] == *name && one["status"] == json!("True"))
         });
-        let started = self.containers.iter().all(|container| !container.started_at.is_null());
+        let started = self
+            .containers
+            .iter()
+            .all(|container| !container.started_at.is_null());
         let had_started = text(pod, &["status", "phase"]) == "Running";
         let conditions = [
             ("PodScheduled", true),
@@ -183,10 +200,15 @@ impl Container {
         });
         if self.restarted {
             let last = self.id(uid, self.number.saturating_sub(1));
-            status["lastState"] = json!({ "terminated": { "exitCode": 0, "reason": "Completed", "containerID": last } });
+            status["lastState"] =
+                json!({ "terminated": { "exitCode": 0, "reason": "Completed", "containerID": last } });
         }
         if let Stage::Waiting(_) = self.stage {
-            let reason = if broken.contains(&self.image) { "ImagePullBackOff" } else { "ContainerCreating" };
+            let reason = if broken.contains(&self.image) {
+                "ImagePullBackOff"
+            } else {
+                "ContainerCreating"
+            };
             status["state"] = json!({ "waiting": { "reason": reason } });
             status["started"] = json!(false);
         } else {

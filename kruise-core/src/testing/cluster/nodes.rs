@@ -9,7 +9,9 @@ use crate::testing::apiserver::json::{items, text};
 
 fn is_ready(node: &Value) -> bool {
     let conditions = items(node, &["status", "conditions"]);
-    conditions.iter().any(|one| text(one, &["type"]) == "Ready" && text(one, &["status"]) == "True")
+    conditions
+        .iter()
+        .any(|one| text(one, &["type"]) == "Ready" && text(one, &["status"]) == "True")
 }
 
 /// The ready node with the fewest pods that the pod may run on; the first by name of several.
@@ -29,7 +31,9 @@ pub(super) fn choose(pod: &Value, nodes: &[Arc<Value>], pods: &[Arc<Value>]) -> 
 fn fits(pod: &Value, node: &Value) -> bool {
     let wanted = pod["spec"]["nodeSelector"].as_object().into_iter().flatten();
     let labels = &node["metadata"]["labels"];
-    let selected = wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value));
+    let selected = wanted
+        .into_iter()
+        .all(|(key, value)| labels.get(key) == Some(value));
     let tolerations = items(pod, &["spec", "tolerations"]);
     let taints = items(node, &["spec", "taints"]).iter();
     let mut repelling = taints.filter(|taint| text(taint, &["effect"]) != "PreferNoSchedule");

@@ -42,7 +42,9 @@ pub struct SimulatedCluster(Arc<Shared>);
 
 impl fmt::Debug for SimulatedCluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimulatedCluster").field("config", &self.0.config).finish_non_exhaustive()
+        f.debug_struct("SimulatedCluster")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +70,12 @@ impl SimulatedCluster {
     /// Adds a node that is ready, and its object if there is none. One that is dead lives again.
     pub fn add_node(&self, name: &str) {
         self.0.state.lock().nodes.insert(name.to_owned(), None);
-        if self.0.server.get::<k8s_openapi::api::core::v1::Node>("", name).is_none() {
+        if self
+            .0
+            .server
+            .get::<k8s_openapi::api::core::v1::Node>("", name)
+            .is_none()
+        {
             self.0.server.seed_object(&NodeBuilder::new(name).build());
         }
         self.0.changed.notify_one();
@@ -189,7 +196,10 @@ impl SimulatedCluster {
                 plan.schedule(&mut state, pod, &nodes, &pods);
             } else if !nodes.iter().any(|node| text(node, &["metadata", "name"]) == name) {
                 // The node is no more: nobody else would end its pods.
-                plan.actions.push(Action::Delete { pod: pod.clone(), grace: Some(0) });
+                plan.actions.push(Action::Delete {
+                    pod: pod.clone(),
+                    grace: Some(0),
+                });
             } else if let Some(None) = state.nodes.get(name) {
                 plan.kubelet(&mut state, pod);
             }
@@ -208,7 +218,9 @@ impl SimulatedCluster {
         match action {
             Action::Bind { pod, node } => {
                 let key = key(&pod);
-                inner.bind(&key.namespace, &key.name, &node, "kube-scheduler").await
+                inner
+                    .bind(&key.namespace, &key.name, &node, "kube-scheduler")
+                    .await
             }
             Action::PodStatus { pod, patch } => {
                 // Of this very pod, not of another one with its name.
@@ -252,7 +264,10 @@ impl Plan<'_> {
         };
         let Some(dead) = dead else {
             if let Some(patch) = nodes::ready_patch(node, "True", &self.wall) {
-                self.actions.push(Action::NodeStatus { node: node.clone(), patch });
+                self.actions.push(Action::NodeStatus {
+                    node: node.clone(),
+                    patch,
+                });
             }
             return;
         };
@@ -262,18 +277,29 @@ impl Plan<'_> {
             return;
         }
         if let Some(patch) = nodes::ready_patch(node, "Unknown", &self.wall) {
-            self.actions.push(Action::NodeStatus { node: node.clone(), patch });
+            self.actions.push(Action::NodeStatus {
+                node: node.clone(),
+                patch,
+            });
         }
         for pod in pods.iter().filter(|pod| text(pod, &["spec", "nodeName"]) == name) {
             let not_ready = condition(pod, "Ready", false, &self.wall);
             let present = pod["status"]["conditions"].as_array().into_iter().flatten();
-            let told = present.clone().any(|one| one["type"] == "Ready" && one["status"] == "False");
+            let told = present
+                .clone()
+                .any(|one| one["type"] == "Ready" && one["status"] == "False");
             if !told && present.clone().any(|one| one["type"] == "Ready") {
                 let patch = json!({ "status": { "conditions": [not_ready] } });
-                self.actions.push(Action::PodStatus { pod: pod.clone(), patch });
+                self.actions.push(Action::PodStatus {
+                    pod: pod.clone(),
+                    patch,
+                });
             }
             if self.now >= evicted && pod["metadata"]["deletionTimestamp"].is_null() {
-                self.actions.push(Action::Delete { pod: pod.clone(), grace: None });
+                self.actions.push(Action::Delete {
+                    pod: pod.clone(),
+                    grace: None,
+                });
             }
         }
         if self.now < evicted {
@@ -293,9 +319,15 @@ impl Plan<'_> {
             return;
         }
         // One at a time, so that each sees the load that the ones before made.
-        let binds = self.actions.iter().any(|action| matches!(action, Action::Bind { .. }));
+        let binds = self
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Bind { .. }));
         if let Some(node) = nodes::choose(pod, nodes, pods).filter(|_| !binds) {
-            self.actions.push(Action::Bind { pod: pod.clone(), node });
+            self.actions.push(Action::Bind {
+                pod: pod.clone(),
+                node,
+            });
         }
     }
 
@@ -312,11 +344,16 @@ impl Plan<'_> {
             let grace = number(pod, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or_default();
             let grace = std::time::Duration::from_secs(u64::try_from(grace).unwrap_or_default());
             let stop = self.now + self.config.stop_after.min(grace);
-            let stop = *running.stop.insert(running.stop.map_or(stop, |known| known.min(stop)));
+            let stop = *running
+                .stop
+                .insert(running.stop.map_or(stop, |known| known.min(stop)));
             if stop > self.now {
                 self.wake(stop);
             } else if grace > std::time::Duration::ZERO {
-                self.actions.push(Action::Delete { pod: pod.clone(), grace: Some(0) });
+                self.actions.push(Action::Delete {
+                    pod: pod.clone(),
+                    grace: Some(0),
+                });
             }
             return;
         }
@@ -328,7 +365,10 @@ impl Plan<'_> {
         }
         if differs(&status, &pod["status"]) {
             let patch = json!({ "status": status });
-            self.actions.push(Action::PodStatus { pod: pod.clone(), patch });
+            self.actions.push(Action::PodStatus {
+                pod: pod.clone(),
+                patch,
+            });
         }
     }
 }
@@ -344,7 +384,8 @@ fn differs(wanted: &Value, present: &Value) -> bool {
                     same.is_none_or(|same| differs(one, same))
                 }),
                 (Some(value), Some(found)) => {
-                    value.len() != found.len() || value.iter().zip(found).any(|(one, other)| differs(one, other))
+                    value.len() != found.len()
+                        || value.iter().zip(found).any(|(one, other)| differs(one, other))
                 }
                 _ => differs(value, found),
             }

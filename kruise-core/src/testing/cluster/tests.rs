@@ -35,7 +35,10 @@ fn bed(nodes: &[&str]) -> Bed {
 
 impl Bed {
     async fn create(&self, builder: PodBuilder) {
-        self.pods.create(&PostParams::default(), &builder.build()).await.unwrap();
+        self.pods
+            .create(&PostParams::default(), &builder.build())
+            .await
+            .unwrap();
     }
 
     fn pod(&self, name: &str) -> Pod {
@@ -44,11 +47,18 @@ impl Bed {
 
     fn is_ready(&self, name: &str) -> bool {
         let conditions = self.pod(name).status.unwrap().conditions.unwrap_or_default();
-        conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True")
+        conditions
+            .iter()
+            .any(|one| one.type_ == "Ready" && one.status == "True")
     }
 
     fn container(&self, name: &str) -> ContainerStatus {
-        self.pod(name).status.unwrap().container_statuses.unwrap().remove(0)
+        self.pod(name)
+            .status
+            .unwrap()
+            .container_statuses
+            .unwrap()
+            .remove(0)
     }
 }
 
@@ -70,13 +80,21 @@ async fn a_pod_gets_a_node_starts_and_becomes_ready() {
     assert!(bed.is_ready("a"));
     let version = bed.server.revision();
     after(3600.0).await;
-    assert_eq!(bed.server.revision(), version, "nothing is written while nothing happens");
+    assert_eq!(
+        bed.server.revision(),
+        version,
+        "nothing is written while nothing happens"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn pods_spread_over_the_nodes_that_take_them() {
     let bed = bed(&["n1", "n2", "n3"]);
-    bed.server.seed_object(&crate::testing::build::NodeBuilder::new("n3").unschedulable().build());
+    bed.server.seed_object(
+        &crate::testing::build::NodeBuilder::new("n3")
+            .unschedulable()
+            .build(),
+    );
     for name in ["a", "b", "c", "d"] {
         bed.create(PodBuilder::new(name)).await;
     }
@@ -85,7 +103,8 @@ async fn pods_spread_over_the_nodes_that_take_them() {
     }))
     .await;
     after(1.0).await;
-    let nodes = ["a", "b", "c", "d", "e"].map(|name| bed.pod(name).spec.unwrap().node_name.unwrap_or_default());
+    let nodes =
+        ["a", "b", "c", "d", "e"].map(|name| bed.pod(name).spec.unwrap().node_name.unwrap_or_default());
     assert_eq!(nodes, ["n1", "n2", "n1", "n2", ""]);
 }
 
@@ -96,13 +115,19 @@ async fn a_new_image_restarts_the_container_in_place() {
     after(5.0).await;
     let (before, uid) = (bed.container("a"), bed.pod("a").metadata.uid);
     let patch = json!({ "spec": { "containers": [{ "name": "main", "image": "web:2" }] } });
-    bed.pods.patch("a", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+    bed.pods
+        .patch("a", &PatchParams::default(), &Patch::Strategic(patch))
+        .await
+        .unwrap();
     after(0.5).await;
     assert!(!bed.is_ready("a"));
     after(4.5).await;
     let now = bed.container("a");
     assert!(bed.is_ready("a"));
-    assert_eq!((&*now.image, &*now.image_id, now.restart_count), ("web:2", "sha256:web:2", 1));
+    assert_eq!(
+        (&*now.image, &*now.image_id, now.restart_count),
+        ("web:2", "sha256:web:2", 1)
+    );
     assert_ne!(now.container_id, before.container_id);
     assert_eq!(bed.pod("a").metadata.uid, uid);
     assert!(bed.cluster.crash_container("default", "a", "main"));
@@ -130,7 +155,10 @@ async fn a_readiness_gate_holds_back_the_condition() {
     after(10.0).await;
     assert!(!bed.is_ready("a") && bed.container("a").ready);
     let patch = json!({ "status": { "conditions": [{ "type": "x.io/Gate", "status": "True" }] } });
-    bed.pods.patch_status("a", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+    bed.pods
+        .patch_status("a", &PatchParams::default(), &Patch::Strategic(patch))
+        .await
+        .unwrap();
     after(0.1).await;
     assert!(bed.is_ready("a"));
     let conditions = bed.pod("a").status.unwrap().conditions.unwrap();

@@ -55,7 +55,9 @@ pub struct Faults(Arc<Shared>);
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults").field("config", &self.0.config).finish_non_exhaustive()
+        f.debug_struct("Faults")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,7 +168,10 @@ impl Shared {
         state.requests += 1;
         // Draws of its own for each request, so that a change of one does not shift those of others.
         let mut random = state.random.stream(number);
-        let crash = state.crash.filter(|(at, _)| *at <= number).map(|(_, crash)| crash);
+        let crash = state
+            .crash
+            .filter(|(at, _)| *at <= number)
+            .map(|(_, crash)| crash);
         let mut plan = Plan {
             fault: None,
             before: Duration::ZERO,
@@ -192,7 +197,11 @@ impl Shared {
             (None, None) => return Some(plan),
         };
         if state.injected.len() < TOLD {
-            state.injected.push(format!("#{number} {what}: {} {}", request.method(), request.uri()));
+            state.injected.push(format!(
+                "#{number} {what}: {} {}",
+                request.method(),
+                request.uri()
+            ));
         }
         Some(plan)
     }
@@ -201,7 +210,8 @@ impl Shared {
         let writes = request.method() != Method::GET;
         let changes = matches!(*request.method(), Method::PUT | Method::PATCH);
         let query = request.uri().query().unwrap_or_default();
-        let may_be_stale = !writes && !query.contains("watch=") && query.split('&').any(|part| part == "resourceVersion=0");
+        let may_be_stale =
+            !writes && !query.contains("watch=") && query.split('&').any(|part| part == "resourceVersion=0");
         let config = &self.config;
         let choices = [
             (Fault::Conflict, config.conflict, changes),
@@ -214,7 +224,9 @@ impl Shared {
         ];
         // One draw for each, so that the shares are what they say.
         let struck = choices.map(|(fault, share, possible)| (fault, random.chance(share) && possible));
-        struck.into_iter().find_map(|(fault, struck)| struck.then_some(fault))
+        struck
+            .into_iter()
+            .find_map(|(fault, struck)| struck.then_some(fault))
     }
 
     fn is_alive(&self, process: u64) -> bool {
@@ -230,11 +242,21 @@ impl Shared {
         self.crashed.notify_one();
     }
 
-    async fn serve(self: Arc<Self>, process: u64, request: Request<Body>) -> Result<Response<AnswerBody>, Error> {
+    async fn serve(
+        self: Arc<Self>,
+        process: u64,
+        request: Request<Body>,
+    ) -> Result<Response<AnswerBody>, Error> {
         let Some(plan) = self.plan(process, &request) else {
             return std::future::pending().await;
         };
-        let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let name = request
+            .uri()
+            .path()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let is_watch = request.uri().query().unwrap_or_default().contains("watch=");
         if !plan.before.is_zero() {
             tokio::time::sleep(plan.before).await;
@@ -253,7 +275,11 @@ impl Shared {
             _ => {}
         }
         let twist = Twist {
-            stale_by: if plan.fault == Some(Fault::Stale) { plan.stale_by } else { 0 },
+            stale_by: if plan.fault == Some(Fault::Stale) {
+                plan.stale_by
+            } else {
+                0
+            },
         };
         let response = self.server.0.clone().serve(request, twist).await;
         if plan.crash == Some(Crash::After) {

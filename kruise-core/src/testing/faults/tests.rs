@@ -25,11 +25,41 @@ fn node() -> Node {
 async fn errors_before_leave_nothing_and_errors_after_leave_the_write() {
     let none = FaultConfig::none;
     for (config, written) in [
-        (FaultConfig { error_before: 1.0, ..none() }, 0),
-        (FaultConfig { reset_before: 1.0, ..none() }, 0),
-        (FaultConfig { too_many: 1.0, ..none() }, 0),
-        (FaultConfig { error_after: 1.0, ..none() }, 1),
-        (FaultConfig { reset_after: 1.0, ..none() }, 1),
+        (
+            FaultConfig {
+                error_before: 1.0,
+                ..none()
+            },
+            0,
+        ),
+        (
+            FaultConfig {
+                reset_before: 1.0,
+                ..none()
+            },
+            0,
+        ),
+        (
+            FaultConfig {
+                too_many: 1.0,
+                ..none()
+            },
+            0,
+        ),
+        (
+            FaultConfig {
+                error_after: 1.0,
+                ..none()
+            },
+            1,
+        ),
+        (
+            FaultConfig {
+                reset_after: 1.0,
+                ..none()
+            },
+            1,
+        ),
     ] {
         let (server, faults, nodes) = api(config.clone());
         assert!(nodes.create(&PostParams::default(), &node()).await.is_err());
@@ -40,16 +70,25 @@ async fn errors_before_leave_nothing_and_errors_after_leave_the_write() {
 
 #[tokio::test(start_paused = true)]
 async fn conflicts_strike_changes_only() {
-    let (_, _, nodes) = api(FaultConfig { conflict: 1.0, ..FaultConfig::none() });
+    let (_, _, nodes) = api(FaultConfig {
+        conflict: 1.0,
+        ..FaultConfig::none()
+    });
     nodes.create(&PostParams::default(), &node()).await.unwrap();
     let patch = Patch::Merge(json!({ "metadata": { "labels": { "a": "b" } } }));
-    let error = nodes.patch("n", &PatchParams::default(), &patch).await.unwrap_err();
+    let error = nodes
+        .patch("n", &PatchParams::default(), &patch)
+        .await
+        .unwrap_err();
     assert!(matches!(error, kube_client::Error::Api(status) if status.code == 409));
 }
 
 #[tokio::test(start_paused = true)]
 async fn slow_requests_end() {
-    let (_, _, nodes) = api(FaultConfig { slow: 1.0, ..FaultConfig::none() });
+    let (_, _, nodes) = api(FaultConfig {
+        slow: 1.0,
+        ..FaultConfig::none()
+    });
     let started = tokio::time::Instant::now();
     nodes.list(&ListParams::default()).await.unwrap();
     assert!(started.elapsed() > Duration::ZERO && started.elapsed() <= Duration::from_secs(5));
@@ -57,7 +96,11 @@ async fn slow_requests_end() {
 
 #[tokio::test(start_paused = true)]
 async fn stale_reads_come_only_to_those_that_allow_them() {
-    let (_, _, nodes) = api(FaultConfig { stale: 1.0, stale_by: 1, ..FaultConfig::none() });
+    let (_, _, nodes) = api(FaultConfig {
+        stale: 1.0,
+        stale_by: 1,
+        ..FaultConfig::none()
+    });
     nodes.create(&PostParams::default(), &node()).await.unwrap();
     assert_eq!(nodes.list(&ListParams::default()).await.unwrap().items.len(), 1);
     let any = ListParams::default().match_any();
@@ -91,10 +134,44 @@ async fn events_are_late_lost_cut_or_doubled() {
     let none = FaultConfig::none;
     let (events, after) = told(none()).await;
     assert_eq!((events.concat(), after), ("abc".into(), Duration::from_secs(60)));
-    assert_eq!(told(FaultConfig { watch_twice: 1.0, ..none() }).await.0.concat(), "aabbcc");
-    assert_eq!(told(FaultConfig { watch_cut: 1.0, ..none() }).await.0, ["a", "reset"]);
-    assert_eq!(told(FaultConfig { watch_lost: 1.0, ..none() }).await.0, ["410"]);
-    assert_eq!(told(FaultConfig { watch_late: 1.0, ..none() }).await.0.concat(), "abc");
+    assert_eq!(
+        told(FaultConfig {
+            watch_twice: 1.0,
+            ..none()
+        })
+        .await
+        .0
+        .concat(),
+        "aabbcc"
+    );
+    assert_eq!(
+        told(FaultConfig {
+            watch_cut: 1.0,
+            ..none()
+        })
+        .await
+        .0,
+        ["a", "reset"]
+    );
+    assert_eq!(
+        told(FaultConfig {
+            watch_lost: 1.0,
+            ..none()
+        })
+        .await
+        .0,
+        ["410"]
+    );
+    assert_eq!(
+        told(FaultConfig {
+            watch_late: 1.0,
+            ..none()
+        })
+        .await
+        .0
+        .concat(),
+        "abc"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,6 +218,11 @@ async fn a_seed_always_makes_the_same_faults() {
 #[test]
 fn shares_must_be_shares() {
     assert!(FaultConfig::default().validate().is_ok());
-    let error = FaultConfig { slow: 1.5, ..FaultConfig::none() }.validate().unwrap_err();
+    let error = FaultConfig {
+        slow: 1.5,
+        ..FaultConfig::none()
+    }
+    .validate()
+    .unwrap_err();
     assert!(error.to_string().contains("slow"), "{error}");
 }

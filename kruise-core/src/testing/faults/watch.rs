@@ -67,8 +67,13 @@ impl<C: Fn() -> bool> Body<C> {
             Err(error) => return Some(Err(error)),
         };
         let config = &self.config;
-        let [late, lost, cut, twice] =
-            [config.watch_late, config.watch_lost, config.watch_cut, config.watch_twice].map(|share| self.random.chance(share));
+        let [late, lost, cut, twice] = [
+            config.watch_late,
+            config.watch_lost,
+            config.watch_cut,
+            config.watch_twice,
+        ]
+        .map(|share| self.random.chance(share));
         let delay = self.random.duration(config.slowest);
         if (self.calm)() {
             return Some(Ok(event));

@@ -59,7 +59,11 @@ impl fmt::Display for Failure {
             for request in last(&failed.requests) {
                 writeln!(f, "    {} {} -> {}", request.method, request.uri, request.code)?;
             }
-            writeln!(f, "  to replay it:\n    {}", self.replay.replace("{seed}", &failed.seed.to_string()))?;
+            writeln!(
+                f,
+                "  to replay it:\n    {}",
+                self.replay.replace("{seed}", &failed.seed.to_string())
+            )?;
         }
         Ok(())
     }

@@ -43,7 +43,9 @@ pub struct World {
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,7 +123,10 @@ fn run_seed<S: Scenario>(
     make: &impl Fn(&World) -> S,
     report: &mut Report,
 ) -> Option<FailedSeed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -175,7 +180,11 @@ fn world(config: &SimulationConfig, seed: u64) -> World {
     for number in 0..config.nodes {
         cluster.add_node(&format!("node-{number}"));
     }
-    let faults = Faults::new(server.clone(), config.faults.clone(), Random::new(seed).stream(2).next());
+    let faults = Faults::new(
+        server.clone(),
+        config.faults.clone(),
+        Random::new(seed).stream(2).next(),
+    );
     World {
         outside: server.client(),
         server,

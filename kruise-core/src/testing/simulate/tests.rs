@@ -41,7 +41,8 @@ impl Scenario for Counter {
                 if ends && n > 3 {
                     return;
                 }
-                let patch = json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": { "n": n.to_string() } });
+                let patch =
+                    json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": { "n": n.to_string() } });
                 let params = PatchParams::apply("counter").force();
                 let _ = maps.patch("count", &params, &Patch::Apply(&patch)).await;
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -51,7 +52,8 @@ impl Scenario for Counter {
     }
 
     fn step<'a>(&'a self, _: &'a World, random: &'a mut Random) -> BoxFuture<'a, ()> {
-        self.wanted.fetch_add(u32::from(random.chance(0.5)), Ordering::SeqCst);
+        self.wanted
+            .fetch_add(u32::from(random.chance(0.5)), Ordering::SeqCst);
         async {}.boxed()
     }
 
@@ -83,21 +85,38 @@ fn config() -> SimulationConfig {
 fn a_process_that_keeps_the_rules_passes_and_was_tormented() {
     let report = simulate(&config(), |_| counter()).unwrap();
     assert_eq!(report.seeds, 4);
-    assert!(report.restarts > 0 && report.faults > 0 && report.requests > 50, "{report:?}");
+    assert!(
+        report.restarts > 0 && report.faults > 0 && report.requests > 50,
+        "{report:?}"
+    );
 }
 
 #[test]
 fn a_broken_rule_is_told_with_the_command_that_replays_it() {
-    let failure = simulate(&config(), |_| Counter { limit: Some(6), ..counter() }).unwrap_err();
+    let failure = simulate(&config(), |_| Counter {
+        limit: Some(6),
+        ..counter()
+    })
+    .unwrap_err();
     let text = failure.to_string();
-    assert!(text.contains("7 is above 6") && text.contains("SEED=0 make it"), "{text}");
-    assert!(text.contains("PATCH /api/v1/namespaces/default/configmaps/count"), "{text}");
+    assert!(
+        text.contains("7 is above 6") && text.contains("SEED=0 make it"),
+        "{text}"
+    );
+    assert!(
+        text.contains("PATCH /api/v1/namespaces/default/configmaps/count"),
+        "{text}"
+    );
     assert_eq!(failure.seeds.len(), 3, "it gives up after three");
 }
 
 #[test]
 fn a_process_that_ends_is_a_failure() {
-    let failure = simulate(&config(), |_| Counter { ends: true, ..counter() }).unwrap_err();
+    let failure = simulate(&config(), |_| Counter {
+        ends: true,
+        ..counter()
+    })
+    .unwrap_err();
     assert!(failure.to_string().contains("ended by itself"), "{failure}");
 }
 
@@ -105,7 +124,11 @@ fn a_process_that_ends_is_a_failure() {
 fn a_seed_always_makes_the_same_run() {
     let run = |seeds| {
         let config = SimulationConfig { seeds, ..config() };
-        let failure = simulate(&config, |_| Counter { limit: Some(6), ..counter() }).unwrap_err();
+        let failure = simulate(&config, |_| Counter {
+            limit: Some(6),
+            ..counter()
+        })
+        .unwrap_err();
         format!("{failure}")
     };
     assert_eq!(run(1..2), run(1..2));

@@ -9,11 +9,18 @@ pub(super) async fn definitions_serve_a_kind_until_they_are_gone(target: &Target
     let definition = format!("{DEFINITIONS}/{}.{GROUP}", target.plural());
     let stored = target.get(&definition).await.ok();
     let conditions = stored["status"]["conditions"].as_array().unwrap();
-    assert!(conditions.iter().any(|one| one["type"] == "Established" && one["status"] == "True"));
+    assert!(
+        conditions
+            .iter()
+            .any(|one| one["type"] == "Established" && one["status"] == "True")
+    );
     assert_eq!(stored["status"]["storedVersions"], json!(["v1"]));
     target.post(&path, &target.widget("a", json!({}))).await.ok();
     let list = target.get(&path).await.ok();
-    assert_eq!((&list["kind"], names(&list)), (&json!(format!("{}List", target.kind())), vec!["a"]));
+    assert_eq!(
+        (&list["kind"], names(&list)),
+        (&json!(format!("{}List", target.kind())), vec!["a"])
+    );
     let mut nameless = target.widget("b", json!({}));
     nameless["kind"] = json!("Other");
     assert!((400..=422).contains(&target.post(&path, &nameless).await.code));
@@ -84,38 +91,71 @@ pub(super) async fn objects_are_validated(target: &Target) {
     .into_iter()
     .enumerate()
     {
-        let status = target.post(&path, &target.widget(&format!("w{index}"), spec)).await.refused(422, "Invalid");
+        let status = target
+            .post(&path, &target.widget(&format!("w{index}"), spec))
+            .await
+            .refused(422, "Invalid");
         let told = fields(&status);
         let bare = |field: &str| field.replace("[0]", "");
-        assert!(told.iter().any(|one| bare(one) == bare(field)), "{field}: {told:?}");
+        assert!(
+            told.iter().any(|one| bare(one) == bare(field)),
+            "{field}: {told:?}"
+        );
     }
-    for (index, spec) in [json!({ "n": 5, "p": 1, "o": null }), json!({ "n": 1, "p": "50%", "s": "two", "l": [] })].into_iter().enumerate() {
-        target.post(&path, &target.widget(&format!("r{index}"), spec)).await.ok();
+    for (index, spec) in [
+        json!({ "n": 5, "p": 1, "o": null }),
+        json!({ "n": 1, "p": "50%", "s": "two", "l": [] }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        target
+            .post(&path, &target.widget(&format!("r{index}"), spec))
+            .await
+            .ok();
     }
     target.undefine().await;
 }
 
 pub(super) async fn every_version_shows_the_same_object(target: &Target) {
     let path = target
-        .define(&json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }), |definition| {
-            let versions = definition["spec"]["versions"].as_array_mut().unwrap();
-            let mut newer = versions[0].clone();
-            newer["name"] = json!("v2");
-            newer["storage"] = json!(false);
-            let mut dead = newer.clone();
-            dead["name"] = json!("v0");
-            dead["served"] = json!(false);
-            versions.extend([newer, dead]);
-        })
+        .define(
+            &json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+            |definition| {
+                let versions = definition["spec"]["versions"].as_array_mut().unwrap();
+                let mut newer = versions[0].clone();
+                newer["name"] = json!("v2");
+                newer["storage"] = json!(false);
+                let mut dead = newer.clone();
+                dead["name"] = json!("v0");
+                dead["served"] = json!(false);
+                versions.extend([newer, dead]);
+            },
+        )
         .await;
-    target.post(&path, &target.widget("a", json!({ "n": 1 }))).await.ok();
+    target
+        .post(&path, &target.widget("a", json!({ "n": 1 })))
+        .await
+        .ok();
     let newer = path.replace("/v1/", "/v2/");
     let seen = target.get(&format!("{newer}/a")).await.ok();
-    assert_eq!((&seen["apiVersion"], &seen["spec"]["n"]), (&json!(format!("{GROUP}/v2")), &json!(1)));
-    target.patch(&format!("{newer}/a"), "merge", &json!({ "spec": { "n": 2 } })).await.ok();
+    assert_eq!(
+        (&seen["apiVersion"], &seen["spec"]["n"]),
+        (&json!(format!("{GROUP}/v2")), &json!(1))
+    );
+    target
+        .patch(&format!("{newer}/a"), "merge", &json!({ "spec": { "n": 2 } }))
+        .await
+        .ok();
     let seen = target.get(&format!("{path}/a")).await.ok();
-    assert_eq!((&seen["apiVersion"], &seen["spec"]["n"]), (&json!(format!("{GROUP}/v1")), &json!(2)));
-    target.post(&newer, &target.widget("b", json!({}))).await.refused(400, "BadRequest");
+    assert_eq!(
+        (&seen["apiVersion"], &seen["spec"]["n"]),
+        (&json!(format!("{GROUP}/v1")), &json!(2))
+    );
+    target
+        .post(&newer, &target.widget("b", json!({})))
+        .await
+        .refused(400, "BadRequest");
     assert_eq!(target.get(&path.replace("/v1/", "/v0/")).await.code, 404);
     target.undefine().await;
 }
@@ -123,7 +163,13 @@ pub(super) async fn every_version_shows_the_same_object(target: &Target) {
 pub(super) async fn discovery_lists_what_is_served(target: &Target) {
     let path = target.define(&json!({ "type": "object" }), |_| {}).await;
     let groups = target.get("/apis").await.ok();
-    let has = |name: &str| groups["groups"].as_array().unwrap().iter().any(|group| group["name"] == name);
+    let has = |name: &str| {
+        groups["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|group| group["name"] == name)
+    };
     assert!(has("apps") && has(GROUP));
     let named = |list: &serde_json::Value, name: &str| {
         let resources = list["resources"].as_array().unwrap();
@@ -131,10 +177,17 @@ pub(super) async fn discovery_lists_what_is_served(target: &Target) {
     };
     let core = target.get("/api/v1").await.ok();
     let pods = named(&core, "pods").unwrap();
-    assert_eq!((&pods["kind"], &pods["namespaced"]), (&json!("Pod"), &json!(true)));
+    assert_eq!(
+        (&pods["kind"], &pods["namespaced"]),
+        (&json!("Pod"), &json!(true))
+    );
     assert!(named(&core, "pods/status").is_some());
     let own = format!("/apis/{GROUP}/v1");
-    target.until("discovery", || async { named(&target.get(&own).await.body, &target.plural()).is_some() }).await;
+    target
+        .until("discovery", || async {
+            named(&target.get(&own).await.body, &target.plural()).is_some()
+        })
+        .await;
     let widgets = named(&target.get(&own).await.ok(), &target.plural()).unwrap();
     assert_eq!(widgets["kind"], target.kind());
     assert_eq!(target.get("/version").await.ok()["major"], "1");

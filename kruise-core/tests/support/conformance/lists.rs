@@ -37,8 +37,15 @@ pub(super) async fn label_selectors_choose(target: &Target) {
         ("tier>1", "c"),
         ("tier<2", "a"),
     ] {
-        let query = format!("labelSelector={}", selector.replace('>', "%3E").replace('<', "%3C"));
-        assert_eq!(found(target, &target.core("configmaps"), &query).await.concat(), expected, "{selector}");
+        let query = format!(
+            "labelSelector={}",
+            selector.replace('>', "%3E").replace('<', "%3C")
+        );
+        assert_eq!(
+            found(target, &target.core("configmaps"), &query).await.concat(),
+            expected,
+            "{selector}"
+        );
     }
 }
 
@@ -59,15 +66,25 @@ pub(super) async fn field_selectors_choose(target: &Target) {
         ("status.phase=Pending,spec.nodeName!=", "b"),
         ("status.phase=Running", ""),
     ] {
-        let query = format!("fieldSelector={}", selector.replace('=', "%3D").replace('!', "%21"));
-        assert_eq!(found(target, &pods, &query).await.concat(), expected, "{selector}");
+        let query = format!(
+            "fieldSelector={}",
+            selector.replace('=', "%3D").replace('!', "%21")
+        );
+        assert_eq!(
+            found(target, &pods, &query).await.concat(),
+            expected,
+            "{selector}"
+        );
     }
 }
 
 pub(super) async fn lists_are_paged_with_tokens_of_one_snapshot(target: &Target) {
     some(target).await;
     let path = target.core("configmaps");
-    let first = target.get(&format!("{path}?limit=2&labelSelector=case")).await.ok();
+    let first = target
+        .get(&format!("{path}?limit=2&labelSelector=case"))
+        .await
+        .ok();
     assert_eq!(names(&first), ["a", "b"]);
     assert!(first["metadata"].get("remainingItemCount").is_none());
     // What comes later is not in the snapshot.
@@ -81,7 +98,10 @@ pub(super) async fn lists_are_paged_with_tokens_of_one_snapshot(target: &Target)
     assert_eq!(names(&second), ["c", "d"]);
     assert_eq!(version(&first), version(&second));
     // A server that does not know whether more would match says to go on, and then there is nothing.
-    if let Some(token) = second["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) {
+    if let Some(token) = second["metadata"]["continue"]
+        .as_str()
+        .filter(|token| !token.is_empty())
+    {
         let query = format!("limit=2&labelSelector=case&continue={token}");
         assert_eq!(found(target, &path, &query).await.concat(), "");
     }
@@ -89,7 +109,10 @@ pub(super) async fn lists_are_paged_with_tokens_of_one_snapshot(target: &Target)
     let all = names(&target.get(&path).await.ok()).len();
     let counted = target.get(&format!("{path}?limit=1")).await.ok();
     assert_eq!(counted["metadata"]["remainingItemCount"], all - 1);
-    target.get(&format!("{path}?limit=2&continue=nonsense")).await.refused(400, "BadRequest");
+    target
+        .get(&format!("{path}?limit=2&continue=nonsense"))
+        .await
+        .refused(400, "BadRequest");
 }
 
 pub(super) async fn lists_at_a_version_show_that_version(target: &Target) {
@@ -99,11 +122,18 @@ pub(super) async fn lists_at_a_version_show_that_version(target: &Target) {
     let exact = format!("resourceVersion={}&resourceVersionMatch=Exact", version(&first));
     let listed = found(target, &path, &exact).await;
     assert!(listed.contains(&"a".to_owned()) && !listed.contains(&"b".to_owned()));
-    let newer = format!("resourceVersion={}&resourceVersionMatch=NotOlderThan", version(&first));
+    let newer = format!(
+        "resourceVersion={}&resourceVersionMatch=NotOlderThan",
+        version(&first)
+    );
     assert!(found(target, &path, &newer).await.contains(&"a".to_owned()));
     let status = target.get(&format!("{path}?resourceVersionMatch=Exact")).await;
     assert_eq!(status.code, 422);
-    assert!(found(target, &path, "resourceVersion=0&limit=1").await.contains(&"a".to_owned()));
+    assert!(
+        found(target, &path, "resourceVersion=0&limit=1")
+            .await
+            .contains(&"a".to_owned())
+    );
 }
 
 pub(super) async fn lists_from_the_future_are_refused(target: &Target) {
@@ -120,7 +150,11 @@ pub(super) async fn selectors_that_make_no_sense_are_refused(target: &Target) {
         "resourceVersion=old",
     ] {
         let answer = target.get(&format!("{}?{query}", target.core("pods"))).await;
-        let expected = if query.starts_with("resourceVersion") { 500 } else { 400 };
+        let expected = if query.starts_with("resourceVersion") {
+            500
+        } else {
+            400
+        };
         assert_eq!(answer.code, expected, "{query} {}", answer.body);
     }
     let one = target.get(&target.core("pods?limit=5")).await.ok();

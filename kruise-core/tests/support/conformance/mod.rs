@@ -28,7 +28,10 @@ use serde_json::{Value, json};
 pub(crate) const GROUP: &str = "conformance.kruise.io";
 
 /// A case: its name, and what it does.
-pub(crate) type Case = (&'static str, for<'a> fn(&'a Target) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>);
+pub(crate) type Case = (
+    &'static str,
+    for<'a> fn(&'a Target) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+);
 
 macro_rules! cases {
     ($($module:ident: $($case:ident),+ ;)+) => {
@@ -158,17 +161,27 @@ impl Target {
         self.post("/api/v1/namespaces", &namespace).await.ok();
         let account = format!("/api/v1/namespaces/{}/serviceaccounts/default", self.namespace);
         if real {
-            self.until("the service account", || async { self.get(&account).await.code == 200 }).await;
+            self.until("the service account", || async {
+                self.get(&account).await.code == 200
+            })
+            .await;
         }
     }
 
     /// Asks for the namespace to go, without waiting.
     pub(crate) async fn end(&self) {
-        self.delete(&format!("/api/v1/namespaces/{}", self.namespace)).await;
+        self.delete(&format!("/api/v1/namespaces/{}", self.namespace))
+            .await;
     }
 
     /// Sends one request.
-    pub(crate) async fn call(&self, method: &str, path: &str, content_type: &str, body: Option<&Value>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -178,7 +191,8 @@ impl Target {
             request = request.header("content-type", content_type);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.send(request.body(Body::from(body.into_bytes())).unwrap()).await
+        self.send(request.body(Body::from(body.into_bytes())).unwrap())
+            .await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -218,7 +232,8 @@ impl Target {
 
     pub(crate) async fn apply(&self, path: &str, manager: &str, body: &Value) -> Answer {
         let path = format!("{path}?fieldManager={manager}");
-        self.call("PATCH", &path, "application/apply-patch+yaml", Some(body)).await
+        self.call("PATCH", &path, "application/apply-patch+yaml", Some(body))
+            .await
     }
 
     /// Path of a collection of a core kind in the namespace.
@@ -230,7 +245,11 @@ impl Target {
     pub(crate) async fn watch(&self, path: &str, query: &str) -> Watch {
         let uri = format!("{path}?watch=true{query}");
         let request = Request::get(uri).header("accept", "application/json");
-        let response = self.client.send(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = self
+            .client
+            .send(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(response.status(), 200, "{path}{query}");
         let data = response.into_body().into_data_stream();
         Watch {
@@ -252,7 +271,10 @@ impl Target {
 
     /// Waits until a path is not found.
     pub(crate) async fn gone(&self, path: &str) {
-        self.until(&format!("the end of {path}"), || async { self.get(path).await.code == 404 }).await;
+        self.until(&format!("the end of {path}"), || async {
+            self.get(path).await.code == 404
+        })
+        .await;
     }
 
     /// Creates a definition of kind `Widget` with this schema of `spec`, and waits until it is served: its path in the
@@ -283,12 +305,15 @@ impl Target {
         change(&mut definition);
         self.post(DEFINITIONS, &definition).await.ok();
         let path = format!("/apis/{GROUP}/v1/namespaces/{}/{plural}", self.namespace);
-        self.until("the kind", || async { self.get(&path).await.code == 200 }).await;
+        self.until("the kind", || async { self.get(&path).await.code == 200 })
+            .await;
         path
     }
 
     pub(crate) async fn undefine(&self) {
-        self.delete(&format!("{DEFINITIONS}/{}.{GROUP}", self.plural())).await.ok();
+        self.delete(&format!("{DEFINITIONS}/{}.{GROUP}", self.plural()))
+            .await
+            .ok();
     }
 
     pub(crate) fn plural(&self) -> String {
@@ -372,5 +397,7 @@ pub(crate) fn names(list: &Value) -> Vec<&str> {
 pub(crate) fn fields(status: &Value) -> Vec<&str> {
     let causes = status["details"]["causes"].as_array();
     let causes = causes.into_iter().flatten();
-    causes.map(|cause| cause["field"].as_str().unwrap_or_default()).collect()
+    causes
+        .map(|cause| cause["field"].as_str().unwrap_or_default())
+        .collect()
 }

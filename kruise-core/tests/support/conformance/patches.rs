@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 use super::{Target, config_map, fields, pod, version};
 
 fn containers(pod: &Value) -> Vec<&str> {
-    let containers = pod["spec"]["template"]["spec"]["containers"].as_array().unwrap().iter();
-    containers.map(|container| container["name"].as_str().unwrap()).collect()
+    let containers = pod["spec"]["template"]["spec"]["containers"]
+        .as_array()
+        .unwrap()
+        .iter();
+    containers
+        .map(|container| container["name"].as_str().unwrap())
+        .collect()
 }
 
 /// A ReplicaSet without replicas, whose template can be patched freely: its path.
@@ -58,7 +63,10 @@ pub(super) async fn json_patches_apply_as_a_whole_or_not_at_all(target: &Target)
     target.patch(&path, "json", &wrong).await.refused(422, "Invalid");
     let wrong = json!([{ "op": "remove", "path": "/data/none" }]);
     target.patch(&path, "json", &wrong).await.refused(422, "Invalid");
-    target.patch(&path, "json", &json!({ "no": "list" })).await.refused(400, "BadRequest");
+    target
+        .patch(&path, "json", &json!({ "no": "list" }))
+        .await
+        .refused(400, "BadRequest");
     assert_eq!(target.get(&path).await.ok(), patched);
 }
 
@@ -87,15 +95,31 @@ pub(super) async fn a_strategic_patch_merges_lists_by_key(target: &Target) {
     assert_eq!(containers(&patched), ["new", "a", "b"]);
     let containers = &patched["spec"]["template"]["spec"]["containers"];
     assert_eq!(containers[1]["image"], "a:2");
-    let env: Vec<_> = containers[1]["env"].as_array().unwrap().iter().map(|env| &env["name"]).collect();
+    let env: Vec<_> = containers[1]["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|env| &env["name"])
+        .collect();
     assert_eq!(env, ["Z", "X", "Y"]);
     assert_eq!(containers[1]["env"][1]["value"], "9");
     assert_eq!(containers[2]["args"], json!(["three"]));
-    let ports: Vec<_> = containers[2]["ports"].as_array().unwrap().iter().map(|port| &port["containerPort"]).collect();
+    let ports: Vec<_> = containers[2]["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| &port["containerPort"])
+        .collect();
     assert_eq!(ports, [81, 80]);
     let finalizers = |names: Value| json!({ "metadata": { "finalizers": names } });
-    target.patch(&path, "strategic-merge", &finalizers(json!(["x.io/a"]))).await.ok();
-    let both = target.patch(&path, "strategic-merge", &finalizers(json!(["x.io/b"]))).await.ok();
+    target
+        .patch(&path, "strategic-merge", &finalizers(json!(["x.io/a"])))
+        .await
+        .ok();
+    let both = target
+        .patch(&path, "strategic-merge", &finalizers(json!(["x.io/b"])))
+        .await
+        .ok();
     assert_eq!(both["metadata"]["finalizers"], json!(["x.io/b", "x.io/a"]));
     let patch = json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": ["x.io/a", "x.io/b"] } });
     let none = target.patch(&path, "strategic-merge", &patch).await.ok();
@@ -104,7 +128,9 @@ pub(super) async fn a_strategic_patch_merges_lists_by_key(target: &Target) {
 
 pub(super) async fn a_strategic_patch_can_delete_replace_and_order(target: &Target) {
     let path = template(target).await;
-    let patch = in_template(json!({ "containers": [{ "name": "b", "$patch": "delete" }, { "name": "c", "image": "c:1" }] }));
+    let patch = in_template(
+        json!({ "containers": [{ "name": "b", "$patch": "delete" }, { "name": "c", "image": "c:1" }] }),
+    );
     let patched = target.patch(&path, "strategic-merge", &patch).await.ok();
     assert_eq!(containers(&patched), ["c", "a"]);
     let patch = in_template(json!({
@@ -113,7 +139,8 @@ pub(super) async fn a_strategic_patch_can_delete_replace_and_order(target: &Targ
     }));
     let patched = target.patch(&path, "strategic-merge", &patch).await.ok();
     assert_eq!(containers(&patched), ["a", "d", "c"]);
-    let patch = in_template(json!({ "containers": [{ "$patch": "replace" }, { "name": "e", "image": "e:1" }] }));
+    let patch =
+        in_template(json!({ "containers": [{ "$patch": "replace" }, { "name": "e", "image": "e:1" }] }));
     let patched = target.patch(&path, "strategic-merge", &patch).await.ok();
     assert_eq!(containers(&patched), ["e"]);
     let patch = json!({ "metadata": { "labels": { "other": "label" } } });
@@ -133,7 +160,10 @@ pub(super) async fn definitions_take_no_strategic_patch(target: &Target) {
     target.post(&path, &target.widget("a", json!({}))).await.ok();
     let one = format!("{path}/a");
     let patch = json!({ "metadata": { "labels": { "a": "b" } } });
-    target.patch(&one, "strategic-merge", &patch).await.refused(415, "UnsupportedMediaType");
+    target
+        .patch(&one, "strategic-merge", &patch)
+        .await
+        .refused(415, "UnsupportedMediaType");
     target.patch(&one, "merge", &patch).await.ok();
     target.undefine().await;
 }
@@ -141,10 +171,17 @@ pub(super) async fn definitions_take_no_strategic_patch(target: &Target) {
 pub(super) async fn a_patch_with_an_old_version_conflicts(target: &Target) {
     let path = target.core("pods/a");
     let made = target.post(&target.core("pods"), &pod("a")).await.ok();
-    let patch = |version: &str| json!({ "metadata": { "resourceVersion": version, "labels": { "a": version } } });
+    let patch =
+        |version: &str| json!({ "metadata": { "resourceVersion": version, "labels": { "a": version } } });
     let changed = target.patch(&path, "merge", &patch(version(&made))).await.ok();
-    target.patch(&path, "merge", &patch(version(&made))).await.refused(409, "Conflict");
-    target.patch(&path, "strategic-merge", &patch(version(&made))).await.refused(409, "Conflict");
+    target
+        .patch(&path, "merge", &patch(version(&made)))
+        .await
+        .refused(409, "Conflict");
+    target
+        .patch(&path, "strategic-merge", &patch(version(&made)))
+        .await
+        .refused(409, "Conflict");
     target.patch(&path, "merge", &patch(version(&changed))).await.ok();
     let other = json!({ "metadata": { "uid": "0b0b0b0b-0000-4000-8000-000000000000" } });
     let status = target.patch(&path, "merge", &other).await.refused(422, "Invalid");
@@ -154,6 +191,9 @@ pub(super) async fn a_patch_with_an_old_version_conflicts(target: &Target) {
 pub(super) async fn a_patch_of_nothing_is_not_found(target: &Target) {
     for form in ["json", "merge", "strategic-merge"] {
         let patch = if form == "json" { json!([]) } else { json!({}) };
-        target.patch(&target.core("pods/a"), form, &patch).await.refused(404, "NotFound");
+        target
+            .patch(&target.core("pods/a"), form, &patch)
+            .await
+            .refused(404, "NotFound");
     }
 }

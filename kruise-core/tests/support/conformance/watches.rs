@@ -8,21 +8,41 @@ use super::{Target, config_map, name, version};
 
 /// Where a watch may begin.
 async fn now(target: &Target) -> String {
-    let list = target.get(&format!("{}?limit=1", target.core("secrets"))).await.ok();
+    let list = target
+        .get(&format!("{}?limit=1", target.core("secrets")))
+        .await
+        .ok();
     version(&list).to_owned()
 }
 
 pub(super) async fn a_watch_tells_of_changes_in_order(target: &Target) {
     let path = target.core("configmaps");
     let begin = now(target).await;
-    let mut watch = target.watch(&path, &format!("&resourceVersion={begin}&fieldSelector=metadata.name%3Da")).await;
+    let mut watch = target
+        .watch(
+            &path,
+            &format!("&resourceVersion={begin}&fieldSelector=metadata.name%3Da"),
+        )
+        .await;
     let made = target.post(&path, &config_map("a")).await.ok();
-    let changed = target.patch(&format!("{path}/a"), "merge", &json!({ "data": { "k": "v" } })).await.ok();
+    let changed = target
+        .patch(&format!("{path}/a"), "merge", &json!({ "data": { "k": "v" } }))
+        .await
+        .ok();
     target.delete(&format!("{path}/a")).await.ok();
-    assert_eq!(watch.next().await.unwrap(), json!({ "type": "ADDED", "object": made }));
-    assert_eq!(watch.next().await.unwrap(), json!({ "type": "MODIFIED", "object": changed }));
+    assert_eq!(
+        watch.next().await.unwrap(),
+        json!({ "type": "ADDED", "object": made })
+    );
+    assert_eq!(
+        watch.next().await.unwrap(),
+        json!({ "type": "MODIFIED", "object": changed })
+    );
     let deleted = watch.next().await.unwrap();
-    assert_eq!((&deleted["type"], &deleted["object"]["data"]), (&json!("DELETED"), &json!({ "k": "v" })));
+    assert_eq!(
+        (&deleted["type"], &deleted["object"]["data"]),
+        (&json!("DELETED"), &json!({ "k": "v" }))
+    );
     // The version is that of the deletion, so that a watch can go on from it.
     let number = |text: &str| text.parse::<u64>().unwrap();
     assert!(number(version(&deleted["object"])) > number(version(&changed)));
@@ -33,7 +53,15 @@ pub(super) async fn a_watch_resumes_where_it_is_told_to(target: &Target) {
     let a = target.post(&path, &config_map("a")).await.ok();
     target.post(&path, &config_map("b")).await.ok();
     target.delete(&format!("{path}/a")).await.ok();
-    let mut watch = target.watch(&path, &format!("&resourceVersion={}&fieldSelector=metadata.name%21%3Dkube-root-ca.crt", version(&a))).await;
+    let mut watch = target
+        .watch(
+            &path,
+            &format!(
+                "&resourceVersion={}&fieldSelector=metadata.name%21%3Dkube-root-ca.crt",
+                version(&a)
+            ),
+        )
+        .await;
     assert_eq!([watch.told().await, watch.told().await], ["ADDED b", "DELETED a"]);
     // Nothing twice, and live from there.
     target.post(&path, &config_map("c")).await.ok();
@@ -56,13 +84,18 @@ pub(super) async fn a_watch_without_a_version_begins_with_what_is_there(target: 
 pub(super) async fn objects_enter_and_leave_a_selector(target: &Target) {
     let path = target.core("configmaps");
     let begin = now(target).await;
-    let mut watch = target.watch(&path, &format!("&resourceVersion={begin}&labelSelector=in%3Dyes")).await;
+    let mut watch = target
+        .watch(&path, &format!("&resourceVersion={begin}&labelSelector=in%3Dyes"))
+        .await;
     target.post(&path, &config_map("a")).await.ok();
     for mark in [json!("yes"), json!("no"), json!("yes")] {
         let patch = json!({ "metadata": { "labels": { "in": mark } } });
         target.patch(&format!("{path}/a"), "merge", &patch).await.ok();
     }
-    assert_eq!([watch.told().await, watch.told().await, watch.told().await], ["ADDED a", "DELETED a", "ADDED a"]);
+    assert_eq!(
+        [watch.told().await, watch.told().await, watch.told().await],
+        ["ADDED a", "DELETED a", "ADDED a"]
+    );
     let patch = json!({ "data": { "k": "v" } });
     target.patch(&format!("{path}/a"), "merge", &patch).await.ok();
     assert_eq!(watch.told().await, "MODIFIED a");
@@ -73,9 +106,16 @@ pub(super) async fn a_watch_from_the_far_past_is_gone(target: &Target) {
     // The in-memory server has history from its first version on, and a real one has long forgotten it. Where it is
     // forgotten, the answer is an event or a refusal, by the age of the server's own cache.
     let answer = target.get(&format!("{path}&timeoutSeconds=1")).await;
-    let status = if answer.code == 200 { &answer.body["object"] } else { &answer.body };
+    let status = if answer.code == 200 {
+        &answer.body["object"]
+    } else {
+        &answer.body
+    };
     if target.namespace != "own" {
-        assert_eq!((&status["code"], &status["reason"]), (&json!(410), &json!("Expired")));
+        assert_eq!(
+            (&status["code"], &status["reason"]),
+            (&json!(410), &json!("Expired"))
+        );
     }
 }
 
@@ -92,7 +132,8 @@ pub(super) async fn a_watch_of_one_object_sees_no_other(target: &Target) {
 pub(super) async fn a_watch_ends_after_its_time_with_a_bookmark(target: &Target) {
     let path = target.core("configmaps");
     let begin = now(target).await;
-    let query = format!("&resourceVersion={begin}&allowWatchBookmarks=true&timeoutSeconds=3&labelSelector=a%3Db");
+    let query =
+        format!("&resourceVersion={begin}&allowWatchBookmarks=true&timeoutSeconds=3&labelSelector=a%3Db");
     let mut watch = target.watch(&path, &query).await;
     let late = target.post(&path, &config_map("x")).await.ok();
     let started = tokio::time::Instant::now();
@@ -104,7 +145,10 @@ pub(super) async fn a_watch_ends_after_its_time_with_a_bookmark(target: &Target)
     assert!(started.elapsed() > Duration::from_secs(2) && started.elapsed() < Duration::from_secs(10));
     if let Some(last) = last {
         let number = |text: &str| text.parse::<u64>().unwrap();
-        assert!(number(version(&last["object"])) >= number(version(&late)), "{last}");
+        assert!(
+            number(version(&last["object"])) >= number(version(&late)),
+            "{last}"
+        );
         assert_eq!(last["object"]["kind"], "ConfigMap");
     }
 }

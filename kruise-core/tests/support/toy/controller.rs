@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kruise_core::runtime::{
-    Cache, CacheBuilder, Cached, Controller, Delta, Expectations, ExpectationsConfig, Index, ObjectKey, Outcome,
-    ReconcileError, Reconciler, Retry, Tasks,
+    Cache, CacheBuilder, Cached, Controller, Delta, Expectations, ExpectationsConfig, Index, ObjectKey,
+    Outcome, ReconcileError, Reconciler, Retry, Tasks,
 };
 use kruise_core::testing::build::PodBuilder;
 use kube_client::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -47,6 +48,7 @@ struct Worker {
     pods: Cache<Pod>,
     by_owner: Index<Pod, String>,
     expectations: Expectations,
+    turns: AtomicUsize,
 }
 
 impl Toy {
@@ -56,7 +58,9 @@ impl Toy {
     }
 
     pub(crate) async fn run(self, client: Client) {
-        let (sets, sets_driver) = CacheBuilder::new(Api::<ConfigMap>::all(client.clone())).labels("toy").build();
+        let (sets, sets_driver) = CacheBuilder::new(Api::<ConfigMap>::all(client.clone()))
+            .labels("toy")
+            .build();
         let (pods, pods_driver) = CacheBuilder::new(Api::<Pod>::all(client.clone())).build();
         let by_owner = pods.index(|pod: &Pod| {
             let owners = pod.metadata.owner_references.iter().flatten();
@@ -71,12 +75,16 @@ impl Toy {
             pods: pods.clone(),
             by_owner,
             expectations,
+            turns: AtomicUsize::new(0),
         };
         let controller = Controller::builder("toy", sets, worker)
             .watches(&pods, |delta: &Delta<Pod>, enqueue| {
                 let pod = delta.object();
                 for owner in pod.metadata.owner_references.iter().flatten() {
-                    enqueue(ObjectKey::new(pod.metadata.namespace.as_deref().unwrap_or_default(), &*owner.name));
+                    enqueue(ObjectKey::new(
+                        pod.metadata.namespace.as_deref().unwrap_or_default(),
+                        &*owner.name,
+                    ));
                 }
             })
             .build();
@@ -99,26 +107,43 @@ impl Reconciler for Worker {
             // What is expected wakes it up; this is for what never comes.
             return Ok(Outcome::RequeueAfter(Duration::from_secs(5)));
         }
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), key.namespace.as_deref().unwrap_or_default());
+        let api: Api<Pod> =
+            Api::namespaced(self.client.clone(), key.namespace.as_deref().unwrap_or_default());
         let (replicas, new_image) = wanted(&set);
         let owned = self.pods.by_index(&self.by_owner, &uid);
         let mut owned: BTreeMap<String, Arc<Pod>> = owned
             .into_iter()
             .map(|pod| (pod.metadata.name.clone().unwrap_or_default(), pod))
             .collect();
-        let names: Vec<_> = (0..replicas).map(|number| format!("{}-{number}", key.name)).collect();
+        let names: Vec<_> = (0..replicas)
+            .map(|number| format!("{}-{number}", key.name))
+            .collect();
         for name in names.iter().filter(|name| !owned.contains_key(*name)) {
             self.create(&api, &set, name, &new_image).await?;
         }
-        for (name, pod) in owned.iter().filter(|(name, pod)| !names.contains(name) && !is_deleting(pod)) {
+        for (name, pod) in owned
+            .iter()
+            .filter(|(name, pod)| !names.contains(name) && !is_deleting(pod))
+        {
             self.delete(&api, &uid, name, pod).await?;
         }
         owned.retain(|name, _| names.contains(name));
-        let outdated = owned.values().find(|pod| image(pod) != new_image && !is_deleting(pod));
-        let Some(pod) = outdated else {
+        let outdated: Vec<_> = owned
+            .values()
+            .filter(|pod| image(pod) != new_image && !is_deleting(pod))
+            .collect();
+        // Any of them will do, each time another one, so that a stale cache is not healed by always taking the same.
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let Some(pod) = turn
+            .checked_rem(outdated.len())
+            .and_then(|turn| outdated.get(turn))
+        else {
             return Ok(Outcome::Done);
         };
-        let others_available = owned.values().filter(|other| other.uid() != pod.uid()).all(|other| is_available(other));
+        let others_available = owned
+            .values()
+            .filter(|other| other.uid() != pod.uid())
+            .all(|other| is_available(other));
         if others_available && owned.len() == replicas {
             self.update(&api, &uid, pod, &new_image).await?;
         }
@@ -145,7 +170,11 @@ impl Worker {
             return Ok(());
         };
         // Whether it is there is not known from a failure.
-        if self.read(api, name).await.is_none_or(|pod| self.pods.get_by_uid(pod.uid()).is_some()) {
+        if self
+            .read(api, name)
+            .await
+            .is_none_or(|pod| self.pods.get_by_uid(pod.uid()).is_some())
+        {
             self.expectations.withdraw_creation(uid, &key);
         }
         Err(error.into())
@@ -171,13 +200,16 @@ impl Worker {
             "metadata": { "uid": pod.uid(), "resourceVersion": Cached::resource_version(pod) },
             "spec": { "containers": [{ "name": "main", "image": image }] },
         });
-        let patched = api.patch(name, &PatchParams::default(), &Patch::Strategic(&patch)).await;
+        let patched = api
+            .patch(name, &PatchParams::default(), &Patch::Strategic(&patch))
+            .await;
         let now = match &patched {
             Ok(pod) => Some(pod.clone()),
             Err(_) => self.read(api, name).await,
         };
         if let Some(now) = now.filter(|_| self.toy.expects) {
-            self.expectations.expect_update(owner, now.uid(), Cached::resource_version(&now));
+            self.expectations
+                .expect_update(owner, now.uid(), Cached::resource_version(&now));
         }
         patched?;
         Ok(())

@@ -18,7 +18,10 @@ pub(crate) fn wanted(set: &ConfigMap) -> (usize, String) {
 
 pub(crate) fn image(pod: &Pod) -> &str {
     let containers = pod.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
-    containers.first().and_then(|container| container.image.as_deref()).unwrap_or_default()
+    containers
+        .first()
+        .and_then(|container| container.image.as_deref())
+        .unwrap_or_default()
 }
 
 /// Ready, with the image that it should have.
@@ -27,8 +30,12 @@ pub(crate) fn is_available(pod: &Pod) -> bool {
     let runs = status
         .and_then(|status| status.container_statuses.as_ref()?.first())
         .is_some_and(|container| container.ready && container.image == image(pod));
-    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let ready = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True");
+    let conditions = status
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    let ready = conditions
+        .iter()
+        .any(|one| one.type_ == "Ready" && one.status == "True");
     runs && ready && !is_deleting(pod)
 }
 

@@ -51,11 +51,28 @@ impl Scenario for ToyScenario {
     fn step<'a>(&'a self, world: &'a World, random: &'a mut Random) -> BoxFuture<'a, ()> {
         async move {
             let pods = world.server.list::<Pod>();
-            let pod = random.pick(&pods).and_then(|pod| pod.metadata.name.clone()).unwrap_or_default();
+            let pod = random
+                .pick(&pods)
+                .and_then(|pod| pod.metadata.name.clone())
+                .unwrap_or_default();
             let live = world.cluster.live_nodes();
             match random.below(9) {
-                0 | 1 => change(world, random, |random| json!({ "image": format!("web:{}", random.below(4)) })).await,
-                2 | 3 => change(world, random, |random| json!({ "replicas": random.below(5).to_string() })).await,
+                0 | 1 => {
+                    change(
+                        world,
+                        random,
+                        |random| json!({ "image": format!("web:{}", random.below(4)) }),
+                    )
+                    .await
+                }
+                2 | 3 => {
+                    change(
+                        world,
+                        random,
+                        |random| json!({ "replicas": random.below(5).to_string() }),
+                    )
+                    .await
+                }
                 4 => {
                     let api: Api<Pod> = Api::default_namespaced(world.client());
                     let _ = api.delete(&pod, &DeleteParams::default()).await;
@@ -103,11 +120,19 @@ impl Scenario for ToyScenario {
     fn settled(&self, world: &World) -> Result<(), String> {
         let pods = world.server.list::<Pod>();
         for name in SETS {
-            let set = world.server.get::<ConfigMap>("default", name).ok_or("a set is gone")?;
+            let set = world
+                .server
+                .get::<ConfigMap>("default", name)
+                .ok_or("a set is gone")?;
             let (replicas, new_image) = wanted(&set);
             let of_set = pods.iter().filter(|pod| owner(pod) == name);
             let states: BTreeMap<_, _> = of_set
-                .map(|pod| (pod.metadata.name.clone().unwrap_or_default(), (image(pod), is_available(pod))))
+                .map(|pod| {
+                    (
+                        pod.metadata.name.clone().unwrap_or_default(),
+                        (image(pod), is_available(pod)),
+                    )
+                })
                 .collect();
             let wanted = (0..replicas).map(|number| (format!("{name}-{number}"), (&*new_image, true)));
             let wanted: BTreeMap<_, _> = wanted.collect();
@@ -128,5 +153,7 @@ async fn change(world: &World, random: &mut Random, data: impl FnOnce(&mut Rando
     let name = random.pick(&SETS).copied().unwrap_or("red");
     let api: Api<ConfigMap> = Api::default_namespaced(world.client());
     let patch = json!({ "data": data(random) });
-    let _ = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    let _ = api
+        .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await;
 }

@@ -67,8 +67,16 @@ fn skipped(fields: &[&str], key: &str) -> bool {
         [] => matches!(key, "apiVersion" | "kind"),
         ["metadata"] => matches!(
             key,
-            "name" | "namespace" | "uid" | "resourceVersion" | "creationTimestamp" | "generation" | "selfLink"
-                | "managedFields" | "deletionTimestamp" | "deletionGracePeriodSeconds"
+            "name"
+                | "namespace"
+                | "uid"
+                | "resourceVersion"
+                | "creationTimestamp"
+                | "generation"
+                | "selfLink"
+                | "managedFields"
+                | "deletionTimestamp"
+                | "deletionGracePeriodSeconds"
         ),
         _ => false,
     }
@@ -221,9 +229,13 @@ fn merge_below<'a>(rules: &Rules<'_>, live: &mut Value, applied: &'a Value, fiel
             let rule = rules.list(fields);
             for item in applied {
                 let name = element(&rule, item);
-                let known = live.iter_mut().find(|known| name.is_some() && element(&rule, known) == name);
+                let known = live
+                    .iter_mut()
+                    .find(|known| name.is_some() && element(&rule, known) == name);
                 match known {
-                    Some(known) if matches!(rule, ListRule::Map(_)) => merge_below(rules, known, item, fields),
+                    Some(known) if matches!(rule, ListRule::Map(_)) => {
+                        merge_below(rules, known, item, fields)
+                    }
                     Some(_) => {}
                     None => live.push(item.clone()),
                 }

@@ -42,7 +42,13 @@ fn read(object: &Value) -> Managed {
                 subresource: text(entry, &["subresource"]).to_owned(),
             };
             let fields = fields::from_json(&entry["fieldsV1"]);
-            (manager, Owned { time: entry["time"].clone(), fields })
+            (
+                manager,
+                Owned {
+                    time: entry["time"].clone(),
+                    fields,
+                },
+            )
         })
         .collect()
 }
@@ -75,14 +81,24 @@ fn write(object: &mut Value, managed: &Managed) {
 
 /// Notes that `manager` made `new` out of `old` by a write that is no apply. The ownership is taken from `old`; a write
 /// with an empty list of managedFields takes it from all.
-pub(crate) fn updated(rules: &Rules<'_>, old: Option<&Value>, new: &mut Value, manager: &Manager, now: &Value) {
+pub(crate) fn updated(
+    rules: &Rules<'_>,
+    old: Option<&Value>,
+    new: &mut Value,
+    manager: &Manager,
+    now: &Value,
+) {
     let nothing = json!({});
     let old = old.unwrap_or(&nothing);
     let sent = new["metadata"].get("managedFields").and_then(Value::as_array);
     let reset = sent.is_some_and(|sent| sent.iter().all(|entry| *entry == json!({})));
     let mut managed = if reset { Managed::new() } else { read(old) };
     let (before, after) = (leaves(rules, old), leaves(rules, new));
-    let removed: FieldSet = before.keys().filter(|path| !after.contains_key(*path)).cloned().collect();
+    let removed: FieldSet = before
+        .keys()
+        .filter(|path| !after.contains_key(*path))
+        .cloned()
+        .collect();
     let changed: FieldSet = after
         .iter()
         .filter(|(path, value)| before.get(*path) != Some(value))
@@ -124,7 +140,10 @@ pub(crate) fn apply(
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     metadata(&mut applied).remove("managedFields");
-    if let Some(applied) = applied.as_object_mut().filter(|applied| applied["metadata"] == json!({})) {
+    if let Some(applied) = applied
+        .as_object_mut()
+        .filter(|applied| applied["metadata"] == json!({}))
+    {
         applied.remove("metadata");
     }
     let wanted: FieldSet = leaves(rules, &applied).into_keys().collect();
@@ -138,7 +157,12 @@ pub(crate) fn apply(
         if other == manager {
             continue;
         }
-        let taken: Vec<Path> = owned.fields.intersection(&wanted).filter(|path| differs(path)).cloned().collect();
+        let taken: Vec<Path> = owned
+            .fields
+            .intersection(&wanted)
+            .filter(|path| differs(path))
+            .cloned()
+            .collect();
         for path in taken {
             owned.fields.remove(&path);
             conflicts.push((other.clone(), path));
@@ -147,12 +171,15 @@ pub(crate) fn apply(
     if !conflicts.is_empty() && !force {
         return Err(conflict(&conflicts));
     }
-    let previous = managed.get(manager).map(|owned| owned.fields.clone()).unwrap_or_default();
+    let previous = managed
+        .get(manager)
+        .map(|owned| owned.fields.clone())
+        .unwrap_or_default();
     // Elements of lists before what is in them, since they are told apart by that.
     for path in previous.difference(&wanted) {
-        let others_own_it = managed
-            .iter()
-            .any(|(other, owned)| other != manager && owned.fields.iter().any(|owned| owned.starts_with(path)));
+        let others_own_it = managed.iter().any(|(other, owned)| {
+            other != manager && owned.fields.iter().any(|owned| owned.starts_with(path))
+        });
         if !others_own_it {
             fields::remove(rules, &mut merged, path);
         }
@@ -186,7 +213,11 @@ fn conflict(conflicts: &[(Manager, Path)]) -> ApiError {
             }
         })
         .collect();
-    let word = if causes.len() == 1 { "conflict" } else { "conflicts" };
+    let word = if causes.len() == 1 {
+        "conflict"
+    } else {
+        "conflicts"
+    };
     let texts: Vec<_> = causes
         .iter()
         .map(|cause| format!("{}: {}", cause.message, cause.field))

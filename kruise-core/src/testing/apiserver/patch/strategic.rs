@@ -12,11 +12,17 @@ const ORDER: &str = "$setElementOrder/";
 
 /// Applies a patch in place.
 pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), ApiError> {
-    let patch = patch.as_object().ok_or_else(|| ApiError::bad_request("patch is not an object"))?;
+    let patch = patch
+        .as_object()
+        .ok_or_else(|| ApiError::bad_request("patch is not an object"))?;
     merge_map(target, patch, &mut Vec::new())
 }
 
-fn merge_map<'a>(target: &mut Value, patch: &'a Map<String, Value>, path: &mut Vec<&'a str>) -> Result<(), ApiError> {
+fn merge_map<'a>(
+    target: &mut Value,
+    patch: &'a Map<String, Value>,
+    path: &mut Vec<&'a str>,
+) -> Result<(), ApiError> {
     match patch.get(PATCH).and_then(Value::as_str) {
         Some("replace") => {
             let rest = patch.iter().filter(|(key, _)| *key != PATCH);
@@ -28,7 +34,11 @@ fn merge_map<'a>(target: &mut Value, patch: &'a Map<String, Value>, path: &mut V
             return Ok(());
         }
         Some("merge") | None => {}
-        Some(other) => return Err(ApiError::bad_request(format!("unknown patch type found: {other}"))),
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "unknown patch type found: {other}"
+            )));
+        }
     }
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -66,7 +76,9 @@ fn merge_map<'a>(target: &mut Value, patch: &'a Map<String, Value>, path: &mut V
         path.push(key);
         match value {
             Value::Null => drop(target.remove(key)),
-            Value::Object(value) => merge_map(target.entry(key.as_str()).or_insert(Value::Null), value, path)?,
+            Value::Object(value) => {
+                merge_map(target.entry(key.as_str()).or_insert(Value::Null), value, path)?
+            }
             Value::Array(value) => {
                 let order = patch.get(&format!("{ORDER}{key}"));
                 let merged = merge_list(target.get(key), value, order, path)?;
@@ -131,7 +143,10 @@ fn merge_list<'a>(
 /// The names in a list of order, which are elements with only their key, or values.
 fn names(key: &str, order: &Value) -> Vec<Value> {
     let items = order.as_array().map_or(&[][..], Vec::as_slice);
-    items.iter().map(|item| item.get(key).unwrap_or(item).clone()).collect()
+    items
+        .iter()
+        .map(|item| item.get(key).unwrap_or(item).clone())
+        .collect()
 }
 
 /// Elements of the patch in its order, the server's in theirs; between two heads the one that the server has earlier goes
