@@ -4,6 +4,7 @@
 //! 300 seeds run by default, half of them with streaming lists and half with paged ones. More, or one again:
 //! `KRUISE_SEEDS=0..10000 cargo test -p kruise-core --test simulate` (about half an hour on two cores; a range is dealt out to
 //! the tests), `KRUISE_SEEDS=17 cargo test -p kruise-core --test simulate` (all tests run that one seed).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 #[path = "support/toy/mod.rs"]
 mod toy;

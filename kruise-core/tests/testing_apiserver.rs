@@ -1,4 +1,5 @@
 //! What the in-memory server does besides conforming: hooks, compaction, observers, its log.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

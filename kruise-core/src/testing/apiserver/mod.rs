@@ -81,7 +81,7 @@ use serde_json::{Value, json};
 pub use admission::{Operation, Review};
 pub use config::ServerConfig;
 pub use server::Logged;
-pub use status::{ApiError, Cause};
+pub use status::{ApiError, Cause, Subject};
 
 pub(crate) use delete::delete_pod;
 pub(crate) use patch::merge_strategically;

@@ -173,7 +173,7 @@ fn run_seed<S: Scenario>(
 
 fn world(config: &SimulationConfig, seed: u64) -> World {
     let mut server = config.server.clone();
-    server.seed = Random::new(seed).stream(1).next();
+    server.seed = Random::new(seed).stream(1).bits();
     let clock = Arc::new(TokioClock::default());
     let server = ApiServer::new(server, clock.clone());
     let cluster = SimulatedCluster::new(server.clone(), config.cluster.clone());
@@ -183,7 +183,7 @@ fn world(config: &SimulationConfig, seed: u64) -> World {
     let faults = Faults::new(
         server.clone(),
         config.faults.clone(),
-        Random::new(seed).stream(2).next(),
+        Random::new(seed).stream(2).bits(),
     );
     World {
         outside: server.client(),
