@@ -1,4 +1,5 @@
 //! The conformance suite against the in-memory server and, where `KUBECONFIG` names one, against a real cluster.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 #[path = "support/conformance/mod.rs"]
 mod conformance;

@@ -15,12 +15,12 @@ impl Random {
     #[must_use]
     pub fn stream(&self, stream: u64) -> Self {
         let mut other = Self(self.0 ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
-        other.next();
+        other.bits();
         other
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,13 +30,13 @@ impl Random {
 
     /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let wide = u128::from(self.next()) * u128::from(bound);
+        let wide = u128::from(self.bits()) * u128::from(bound);
         u64::try_from(wide >> 64).unwrap_or_default()
     }
 
     /// True with a probability of `share` (0.0 to 1.0). Draws once in any case.
     pub fn chance(&mut self, share: f64) -> bool {
-        let drawn = self.next() >> 11;
+        let drawn = self.bits() >> 11;
         (drawn as f64) < share * (1_u64 << 53) as f64
     }
 

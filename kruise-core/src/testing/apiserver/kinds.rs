@@ -343,6 +343,14 @@ impl Kind {
         value
     }
 
+    /// The object in a version as a type.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, stored: &Value, version: &str) -> Option<T> {
+        if text(stored, &["apiVersion"]) == self.api_version(version) {
+            return T::deserialize(stored).ok();
+        }
+        T::deserialize(self.show(stored, version)).ok()
+    }
+
     /// The object as it is stored.
     pub(crate) fn stored(&self, mut value: Value) -> Value {
         let mut group = &*self.group;

@@ -147,7 +147,7 @@ pub(crate) fn begin(random: &mut Random, object: &mut Value, now: &Value) {
 }
 
 fn uid(random: &mut Random) -> String {
-    let (high, low) = (random.next(), random.next());
+    let (high, low) = (random.bits(), random.bits());
     format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
         high >> 32,

@@ -81,7 +81,7 @@ use serde_json::{Value, json};
 pub use admission::{Operation, Review};
 pub use config::ServerConfig;
 pub use server::Logged;
-pub use status::{ApiError, Cause};
+pub use status::{ApiError, Cause, Subject};
 
 pub(crate) use delete::delete_pod;
 pub(crate) use patch::merge_strategically;
@@ -313,22 +313,21 @@ impl ApiServer {
         let state = self.0.state.lock();
         let kind = state.kinds.get(&K::group(&()), &K::plural(&()))?;
         let object = state.store.get(&kind.resource, &Key::new(namespace, name))?;
-        serde_json::from_value(kind.show(object, &K::version(&()))).ok()
+        kind.decode(object, &K::version(&()))
     }
 
     /// An object as it is stored.
-    pub(crate) fn value(&self, resource: &str, key: &Key) -> Option<Value> {
-        let state = self.0.state.lock();
-        state.store.get(resource, key).map(|object| (**object).clone())
+    pub(crate) fn value(&self, resource: &str, key: &Key) -> Option<Arc<Value>> {
+        self.0.state.lock().store.get(resource, key).cloned()
     }
 
     /// All objects of a resource as they are stored.
-    pub(crate) fn values(&self, resource: &str) -> Vec<Value> {
+    pub(crate) fn values(&self, resource: &str) -> Vec<Arc<Value>> {
         let state = self.0.state.lock();
         state
             .store
             .list(resource)
-            .map(|(_, object)| (**object).clone())
+            .map(|(_, object)| object.clone())
             .collect()
     }
 
@@ -345,7 +344,7 @@ impl ApiServer {
         let version = K::version(&());
         let objects = state.store.list(&kind.resource);
         objects
-            .filter_map(|(_, object)| serde_json::from_value(kind.show(object, &version)).ok())
+            .filter_map(|(_, object)| kind.decode(object, &version))
             .collect()
     }
 }

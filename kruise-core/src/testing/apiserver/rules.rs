@@ -38,7 +38,7 @@ impl<'a> Rules<'a> {
                 schema.at(path).map_or(ListRule::Atomic, Schema::list_rule)
             }
             _ => match table(path) {
-                Some((_, keys)) if keys.is_empty() => ListRule::Set,
+                Some((_, [])) => ListRule::Set,
                 Some((_, keys)) => ListRule::Map(keys.iter().map(|key| (*key).to_owned()).collect()),
                 None => ListRule::Atomic,
             },

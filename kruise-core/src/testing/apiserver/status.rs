@@ -12,16 +12,23 @@ pub struct ApiError {
     pub reason: &'static str,
     /// Human-readable text.
     pub message: String,
-    /// API group of the resource or kind, empty for the core group.
-    pub group: String,
-    /// Resource (`pods`) or, in validation errors, kind (`Pod`).
-    pub kind: String,
-    /// Name of the object, if one is concerned.
-    pub name: String,
+    /// The object, if one is concerned.
+    pub subject: Option<Box<Subject>>,
     /// What is wrong field by field.
     pub causes: Vec<Cause>,
     /// When to try again, in seconds; sent as a header too.
     pub retry_after: Option<u32>,
+}
+
+/// The object that an error is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// API group of the resource or kind, empty for the core group.
+    pub group: String,
+    /// Resource (`pods`) or, in validation errors, kind (`Pod`).
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
 }
 
 /// One field that is wrong.
@@ -87,18 +94,18 @@ impl ApiError {
             code,
             reason,
             message: message.into(),
-            group: String::new(),
-            kind: String::new(),
-            name: String::new(),
+            subject: None,
             causes: Vec::new(),
             retry_after: None,
         }
     }
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
-        self.group = group.to_owned();
-        self.kind = kind.to_owned();
-        self.name = name.to_owned();
+        self.subject = Some(Box::new(Subject {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        }));
         self
     }
 
@@ -238,7 +245,12 @@ impl ApiError {
     /// The `Status` object.
     pub fn to_value(&self) -> Value {
         let mut details = serde_json::Map::new();
-        for (key, text) in [("name", &self.name), ("group", &self.group), ("kind", &self.kind)] {
+        let subject = self.subject.as_deref().cloned().unwrap_or_default();
+        for (key, text) in [
+            ("name", subject.name),
+            ("group", subject.group),
+            ("kind", subject.kind),
+        ] {
             if !text.is_empty() {
                 details.insert(key.to_owned(), json!(text));
             }

@@ -1,6 +1,7 @@
 //! Which node takes a pod, and what is told of nodes that died.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ fn is_ready(node: &Value) -> bool {
 }
 
 /// The ready node with the fewest pods that the pod may run on; the first by name of several.
-pub(super) fn choose(pod: &Value, nodes: &[Value], pods: &[Value]) -> Option<String> {
+pub(super) fn choose(pod: &Value, nodes: &[Arc<Value>], pods: &[Arc<Value>]) -> Option<String> {
     let mut load: BTreeMap<&str, usize> = BTreeMap::new();
     for pod in pods {
         *load.entry(text(pod, &["spec", "nodeName"])).or_default() += 1;

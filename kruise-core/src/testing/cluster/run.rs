@@ -50,10 +50,10 @@ impl fmt::Debug for SimulatedCluster {
 
 /// Something to be written.
 enum Action {
-    Bind { pod: Value, node: String },
-    PodStatus { pod: Value, patch: Value },
-    NodeStatus { node: Value, patch: Value },
-    Delete { pod: Value, grace: Option<u64> },
+    Bind { pod: Arc<Value>, node: String },
+    PodStatus { pod: Arc<Value>, patch: Value },
+    NodeStatus { node: Arc<Value>, patch: Value },
+    Delete { pod: Arc<Value>, grace: Option<u64> },
 }
 
 impl SimulatedCluster {
@@ -257,7 +257,7 @@ impl Plan<'_> {
     }
 
     /// The node lifecycle.
-    fn node(&mut self, state: &State, node: &Value, pods: &[Value]) {
+    fn node(&mut self, state: &State, node: &Arc<Value>, pods: &[Arc<Value>]) {
         let name = text(node, &["metadata", "name"]);
         let Some(dead) = state.nodes.get(name) else {
             return;
@@ -307,7 +307,7 @@ impl Plan<'_> {
         }
     }
 
-    fn schedule(&mut self, state: &mut State, pod: &Value, nodes: &[Value], pods: &[Value]) {
+    fn schedule(&mut self, state: &mut State, pod: &Arc<Value>, nodes: &[Arc<Value>], pods: &[Arc<Value>]) {
         let scheduler = text(pod, &["spec", "schedulerName"]);
         if !pod["metadata"]["deletionTimestamp"].is_null() || scheduler != "default-scheduler" {
             return;
@@ -331,7 +331,7 @@ impl Plan<'_> {
         }
     }
 
-    fn kubelet(&mut self, state: &mut State, pod: &Value) {
+    fn kubelet(&mut self, state: &mut State, pod: &Arc<Value>) {
         if matches!(text(pod, &["status", "phase"]), "Succeeded" | "Failed") {
             return;
         }

@@ -74,6 +74,12 @@ pub trait Scenario: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Ends what would keep the cluster from coming to rest, such as dead nodes. Called once, after the last step, when
+    /// faults have ended. Default: nothing.
+    fn calm(&self, world: &World) {
+        let _ = world;
+    }
+
     /// What is not as it should be once nothing happens any more. Looked at every second after the last step, until it
     /// is fine or [`SimulationConfig::settle_time`] is over.
     ///
@@ -167,7 +173,7 @@ fn run_seed<S: Scenario>(
 
 fn world(config: &SimulationConfig, seed: u64) -> World {
     let mut server = config.server.clone();
-    server.seed = Random::new(seed).stream(1).next();
+    server.seed = Random::new(seed).stream(1).bits();
     let clock = Arc::new(TokioClock::default());
     let server = ApiServer::new(server, clock.clone());
     let cluster = SimulatedCluster::new(server.clone(), config.cluster.clone());
@@ -177,7 +183,7 @@ fn world(config: &SimulationConfig, seed: u64) -> World {
     let faults = Faults::new(
         server.clone(),
         config.faults.clone(),
-        Random::new(seed).stream(2).next(),
+        Random::new(seed).stream(2).bits(),
     );
     World {
         outside: server.client(),
@@ -250,6 +256,7 @@ impl<'a, S: Scenario> Run<'a, S> {
             self.during(tokio::time::sleep_until(until)).await?;
         }
         self.world.faults.calm();
+        self.scenario.calm(&self.world);
         let end = Instant::now() + self.config.settle_time;
         loop {
             match self.scenario.settled(&self.world) {
