@@ -72,6 +72,16 @@ fn rollouts_keep_their_rules_under_other_faults_with_paged_lists() {
     part(3, false);
 }
 
+#[test]
+fn a_seed_makes_the_same_run_twice() {
+    let run = || {
+        let mut config = config(0..3, true);
+        config.seeds = 1000..1003;
+        simulate(&config, ToyScenario::new).unwrap()
+    };
+    assert_eq!(run(), run());
+}
+
 /// What must be found is found: without expectations the controller acts on a cache that has not seen its own writes.
 #[test]
 fn kruise_1765_a_controller_without_expectations_is_caught() {
