@@ -82,10 +82,12 @@ fn a_seed_makes_the_same_run_twice() {
 #[test]
 fn kruise_1765_a_controller_without_expectations_is_caught() {
     let mut config = config(0..200, true);
-    config.seeds = 0..200;
+    // The first that catches it today is 46.
+    config.seeds = 40..200;
     config.give_up_after = 1;
     let careless = |world: &_| ToyScenario::with(world, Toy::careless());
-    let failure = simulate(&config, careless).expect_err("no seed of 200 caught it");
+    let failure = simulate(&config, careless).expect_err("no seed caught it");
+    println!("caught by seed {}", failure.seeds[0].seed);
     assert!(
         failure.to_string().contains("are being updated at once"),
         "{failure}"
