@@ -52,6 +52,7 @@
 //! # What is where
 //! * [`runtime`] — caches with indexes and tombstones, the queue, controllers, expectations, tasks, clock, metrics.
 //! * [`manager`] — API clients with limits and retries, events, leader election, health, and what composes all of it.
+//! * [`policy`] — which of many objects are changed next, and how many: selectors, ranks, priorities, scatter, partition, budget.
 //! * [`gates`] — feature gates.
 //! * [`api`] — names on the wire.
 #![cfg_attr(
@@ -76,6 +77,7 @@
 pub mod api;
 pub mod gates;
 pub mod manager;
+pub mod policy;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -223,7 +223,7 @@ async fn a_terminal_failure_waits_for_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_counted_and_backed_off_and_stops_nothing() {
+async fn kruise_1292_a_panic_is_counted_and_backed_off_and_stops_nothing() {
     let mut registry = Registry::default();
     let metrics = RuntimeMetrics::register(&mut registry);
     let (cache, _writer) = Cache::offline([pod("a", "1")]);

@@ -19,7 +19,7 @@ fn queue() -> WorkQueue<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_handed_out_by_priority_and_then_in_the_order_of_adding() {
+async fn controller_runtime_2374_keys_are_handed_out_by_priority_and_then_in_the_order_of_adding() {
     let queue = queue();
     for (key, priority) in [
         ("a", Priority::LOW),
@@ -108,7 +108,7 @@ async fn backoff_doubles_with_each_failure_and_is_forgotten_on_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spurious_wake_does_not_advance_the_backoff() {
+async fn kube_1916_a_spurious_wake_does_not_advance_the_backoff() {
     let queue = queue();
     queue.add("x");
     queue.next().await.unwrap().finish(Verdict::Retry);

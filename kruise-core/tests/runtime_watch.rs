@@ -344,7 +344,7 @@ async fn readiness_follows_what_was_heard_of_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn managed_fields_and_last_applied_are_dropped_unless_they_are_asked_for() {
+async fn controller_runtime_2791_managed_fields_and_last_applied_are_dropped_unless_they_are_asked_for() {
     let heavy = json!({"metadata": {
         "namespace": "ns", "name": "a", "uid": "ua", "resourceVersion": "1",
         "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "keep": "me"},

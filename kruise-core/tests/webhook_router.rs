@@ -101,7 +101,7 @@ async fn an_object_that_cannot_be_read_is_answered_by_policy() {
         response["warnings"][0]
             .as_str()
             .unwrap()
-            .contains("cannot be read")
+            .contains("cannot be read: metadata.name: Invalid value: ")
     );
 }
 

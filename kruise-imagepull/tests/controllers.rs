@@ -336,7 +336,7 @@ async fn two_worlds_in_one_process_do_not_meet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_asked_of_the_server_while_nothing_happens() {
+async fn kruise_1089_nothing_is_asked_of_the_server_while_nothing_happens() {
     let world = World::new();
     world.api.create_fake_node("a");
     let _agent = world.start_agent("a", &ScriptedRuntime::new());

@@ -114,10 +114,10 @@ upload_image() {
 native_architecture() { dpkg --print-architecture; }     # Debian and Go agree on amd64, arm64, ...
 
 push_command() {
-  local image='' size=0 layers=1 platform='' file=''
+  local image='' size=0 layers=1 platform='' file='' registry=''
   while [ $# -gt 0 ]; do
     case $1 in
-      --size | --layers | --platform | --file)
+      --size | --layers | --platform | --file | --registry)
         [ $# -ge 2 ] || bad_usage "$1 needs a value"
         printf -v "${1#--}" %s "$2"
         shift 2 ;;
@@ -129,21 +129,24 @@ push_command() {
   [[ $size =~ ^[0-9]+$ && $layers =~ ^[1-9][0-9]*$ ]] || bad_usage "push: --size and --layers are numbers"
   [[ -z $platform || $platform =~ ^[a-z0-9]+/[a-z0-9]+$ ]] || bad_usage "push: --platform OS/ARCH"
   [ -z "$file" ] || [ -r "$file" ] || die "push: cannot read $file"
-  is_up registry-open && is_up registry-auth || die "the registries are not running; start them with \"cluster up\" or \"cluster registry start open|auth\""
-  push_image "$image" "$size" "$layers" "${platform:-linux/$(native_architecture)}" "$file"
+  [ -n "$registry" ] || { is_up registry-open && is_up registry-auth; } || die "the registries are not running; start them with \"cluster up\" or \"cluster registry start open|auth\""
+  push_image "$image" "$size" "$layers" "${platform:-linux/$(native_architecture)}" "$file" "$registry"
 }
 
-push_image() ( # IMAGE SIZE LAYERS PLATFORM FILE    a subshell: its trap removes the work folder
+push_image() ( # IMAGE SIZE LAYERS PLATFORM FILE [REGISTRY]    a subshell: its trap removes the work folder
   need_base_layer
-  work=$(mktemp -d "$STATE/push.XXXXXX")
+  work=$(mktemp -d "${TMPDIR:-/tmp}/kruise-push.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   name=${1%:*} tag=${1##*:} os=${4%/*} arch=${4#*/}
   build_image "$work" "$1" "$os" "$arch" "$2" "$3" "$5"
   [ "$os/$arch" = "linux/$(native_architecture)" ] || wrap_in_index "$work" "$os" "$arch"
-  upload_image "$work" "$OPEN_REGISTRY" "$name" "$tag"
-  upload_image "$work" "$AUTH_REGISTRY" "$name" "$tag"
-  # Docker's short names: a runtime looks for nginx:1.9 as library/nginx:1.9 of docker.io.
-  [[ $name == */* ]] || upload_image "$work" "$OPEN_REGISTRY" "library/$name" "$tag"
+  if [ -n "${6:-}" ]; then upload_image "$work" "$6" "$name" "$tag"
+  else
+    upload_image "$work" "$OPEN_REGISTRY" "$name" "$tag"
+    upload_image "$work" "$AUTH_REGISTRY" "$name" "$tag"
+    # Docker's short names: a runtime looks for nginx:1.9 as library/nginx:1.9 of docker.io.
+    [[ $name == */* ]] || upload_image "$work" "$OPEN_REGISTRY" "library/$name" "$tag"
+  fi
   echo "sha256:$(sha256 "$work/top")"
 )
 

@@ -3,12 +3,15 @@
 //! `examples/e2e/run` (or `make e2e`) brings the cluster, the manager and the daemons up and then runs `tests/*.rs`.
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 
+pub mod archive;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kruise_cri::{ClientConfig, Endpoint, ImageService};
 use kube_client::{Api, Client, Config, config::KubeConfigOptions};
 use kube_core::{ApiResource, DynamicObject, params::DeleteParams, params::PostParams};
 use serde_json::{Value, json};
@@ -144,16 +147,45 @@ impl Cluster {
         self.command("kubectl", args, input).await
     }
 
-    /// Builds and pushes a tiny image; its digest. `options` as `cluster push` takes them.
-    pub async fn push(&self, image: &str, options: &[&str]) -> Result<String> {
-        let mut args = vec!["push", image];
-        args.extend(options);
-        self.cluster(&args).await
+    /// A function of `examples/local/lib/target.sh`, which knows both kinds of cluster; its standard output.
+    async fn target(&self, function: &str, args: &[&str]) -> Result<String> {
+        const CALL: &str = r#". "$0/local/lib/target.sh" && target_load && "$@""#;
+        let examples = self.examples.to_string_lossy();
+        let mut all = vec!["-c", CALL, &examples, function];
+        all.extend(args);
+        let said = self.command("bash", &all, "").await?;
+        if !said.ok {
+            bail!("{function} {}: {}", args.join(" "), said.err);
+        }
+        Ok(said.out)
     }
 
-    /// The image names that a node's runtime has.
-    pub async fn images_on(&self, node: &str) -> Result<String> {
-        self.cluster(&["node", "images", node]).await
+    /// Whether nodes, runtimes and registries may be stopped and added: not on a cluster that the user has named. Says so.
+    pub fn may_be_stopped(&self) -> Result<bool> {
+        let own = self.var("TARGET")? == "own";
+        if !own {
+            eprintln!("left out: this test stops or adds parts of the cluster, and this cluster is not ours");
+        }
+        Ok(own)
+    }
+
+    /// Builds and pushes a tiny image; its digest. `options` as `cluster push` takes them.
+    pub async fn push(&self, image: &str, options: &[&str]) -> Result<String> {
+        let mut args = vec![image];
+        args.extend(options);
+        self.target("target_push", &args).await
+    }
+
+    /// The socket of a node's runtime.
+    pub async fn runtime(&self, node: &str) -> Result<Endpoint> {
+        let socket = self.target("target_socket", &[node]).await?;
+        Ok(Endpoint::parse(&format!("unix://{socket}"))?)
+    }
+
+    /// Whether a node's runtime has the image, a name without the registry.
+    pub async fn has_image(&self, node: &str, image: &str) -> Result<bool> {
+        let client = kruise_cri::Client::connect(&self.runtime(node).await?, ClientConfig::default()).await?;
+        Ok(client.image_status(&self.image(image)?).await?.is_some())
     }
 }
 

@@ -75,8 +75,10 @@ async fn a_job_pulls_its_image_on_every_node() -> Result<()> {
     ensure!(status["message"] == "job has completed", "{status:#}");
     ensure!(status["startTime"].is_string(), "{status:#}");
     for node in &nodes {
-        let images = cluster.images_on(node).await?;
-        ensure!(images.contains(&image), "{node} has only:\n{images}");
+        ensure!(
+            cluster.has_image(node, &image).await?,
+            "{node} does not have {image}"
+        );
     }
     let table = cluster
         .kubectl(&["get", "imagepulljobs", "-n", &space.name], "")
@@ -113,12 +115,9 @@ async fn selector_names_pull_on_the_named_nodes_only() -> Result<()> {
         "{:#}",
         job["status"]
     );
-    ensure!(cluster.images_on(first).await?.contains(&image));
+    ensure!(cluster.has_image(first, &image).await?);
     for other in nodes.iter().skip(1) {
-        ensure!(
-            !cluster.images_on(other).await?.contains(&image),
-            "{other} pulled too"
-        );
+        ensure!(!cluster.has_image(other, &image).await?, "{other} pulled too");
     }
     space.remove().await
 }
@@ -145,7 +144,7 @@ async fn selector_labels_pull_on_the_matching_nodes_only() -> Result<()> {
         "{:#}",
         job["status"]
     );
-    ensure!(cluster.images_on(last).await?.contains(&image));
+    ensure!(cluster.has_image(last, &image).await?);
     space.remove().await
 }
 
@@ -381,7 +380,7 @@ async fn a_killed_daemon_pulls_again_when_it_is_back() -> Result<()> {
     cluster.kruise(&["daemon", "start", node]).await?;
     let job = until_complete(&api, "killed").await?;
     ensure!(job["status"]["succeeded"] == 1, "{:#}", job["status"]);
-    ensure!(cluster.images_on(node).await?.contains(&image));
+    ensure!(cluster.has_image(node, &image).await?);
     space.remove().await
 }
 
@@ -455,6 +454,9 @@ async fn parallelism_zero_pauses_until_it_is_raised() -> Result<()> {
 #[tokio::test]
 async fn a_node_added_and_removed_takes_its_nodeimage_along() -> Result<()> {
     let cluster = Cluster::load().await?;
+    if !cluster.may_be_stopped()? {
+        return Ok(());
+    }
     let client = cluster.client().await?;
     let api = node_images(&client);
     let before = cluster.nodes()?;

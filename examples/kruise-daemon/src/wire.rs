@@ -13,7 +13,10 @@ use kruise_cri::{Endpoint, Runtime};
 use kruise_imagepull::agent::{AgentConfig, AgentDependencies, AgentMetrics, KubeSecrets, NodeAgent};
 use kruise_imagepull::caches::own_node_image_cache;
 use kruise_imagepull::events::{EventSink, Note};
-use kruise_support::{config::client_config, http};
+use kruise_support::{
+    config::{cache_config, client_config},
+    http,
+};
 use kube_client::Client;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +49,7 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
     manager.events(writer.metrics(&metrics));
     let recorder = recorder.source("kruise-daemon-imagepuller");
     let (cache, driver) = own_node_image_cache(client.clone(), &flags.node_name)
+        .config(cache_config(seed(&flags.node_name)))
         .metrics(&runtime_metrics)
         .build();
     manager.cache(&cache, driver);

@@ -4,14 +4,20 @@ mod crds;
 mod flags;
 mod wire;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 use clap::Parser;
 use flags::{Command, Flags, REFUSED};
-use kruise_support::{flags::refused, logging, signals};
+use kruise_support::{flags::refused, logging, outcome::exit_code, signals};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    exit_code(run().await)
+}
+
+async fn run() -> Result<()> {
     if let Some(text) = refused(std::env::args().skip(1), REFUSED) {
         bail!(text);
     }

@@ -21,7 +21,10 @@ use kruise_imagepull::events::{EventSink, Note};
 use kruise_imagepull::job::{JobConfig, JobDependencies, job_controller};
 use kruise_imagepull::nodeimage::{NodeImageConfig, NodeImageDependencies, node_image_controller};
 use kruise_imagepull::{caches, webhook};
-use kruise_support::{config::client_config, http};
+use kruise_support::{
+    config::{cache_config, client_config},
+    http,
+};
 use kube_client::{Api, Client};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -106,21 +109,25 @@ fn image_pull(
     metrics: &RuntimeMetrics,
 ) -> Result<()> {
     let reader = clients.client("cache")?;
+    let seed = u64::from(std::process::id());
+    let config = cache_config(seed);
     let jobs = if flags.namespace.is_empty() {
         caches::job_cache(reader.clone())
     } else {
         CacheBuilder::<ImagePullJob>::new(Api::namespaced(reader.clone(), &flags.namespace))
             .name("imagepulljobs")
     };
-    let (jobs, job_driver) = jobs.metrics(metrics).build();
-    let (node_images, node_image_driver) = caches::node_image_cache(reader.clone()).metrics(metrics).build();
-    let (nodes, node_driver) = caches::node_cache(reader).metrics(metrics).build();
+    let (jobs, job_driver) = jobs.config(config.clone()).metrics(metrics).build();
+    let (node_images, node_image_driver) = caches::node_image_cache(reader.clone())
+        .config(config.clone())
+        .metrics(metrics)
+        .build();
+    let (nodes, node_driver) = caches::node_cache(reader).config(config).metrics(metrics).build();
     manager
         .cache(&jobs, job_driver)
         .cache(&node_images, node_image_driver)
         .cache(&nodes, node_driver);
 
-    let seed = u64::from(std::process::id());
     let mut config = JobConfig::default();
     config.runner.workers = usize::from(flags.imagepulljob_workers);
     config.seed = seed;

@@ -33,6 +33,18 @@ target_load() {
   export TARGET
 }
 
+# Makes a test image and pushes it where the nodes find it.
+target_push() { # NAME:TAG [OPTIONS of `cluster push`]
+  if [ "$TARGET" = own ]; then cluster push "$@"; else cluster push "$@" --registry "$CLUSTER_REGISTRY"; fi
+}
+
+# The images that a node's runtime has.
+target_images() { # NODE
+  if [ "$TARGET" = own ]; then cluster node images "$1"; return; fi
+  command -v crictl >/dev/null || { echo "(install crictl to see what $1 has)" >&2; return 0; }
+  crictl --runtime-endpoint "unix://$(target_socket "$1")" --image-endpoint "unix://$(target_socket "$1")" images
+}
+
 # The runtime's socket of one node.
 target_socket() { # NODE
   if [ "$TARGET" = own ]; then cluster node socket "$1"; return; fi
@@ -41,13 +53,26 @@ target_socket() { # NODE
   echo "no socket for node $1 in CLUSTER_SOCKETS" >&2; return 1
 }
 
-# A kubeconfig with the rights of one service account of ours.
+# A token of a service account, by `kubectl create token` or, with a kubectl that lacks it, by the request it makes.
+target_token() { # NAMESPACE/SERVICEACCOUNT
+  kubectl create token -n "${1%/*}" "${1#*/}" --duration=24h 2>/dev/null && return
+  kubectl create --raw "/api/v1/namespaces/${1%/*}/serviceaccounts/${1#*/}/token" -f - \
+    <<<'{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":["https://kubernetes.default.svc"],"expirationSeconds":86400}}' \
+    | sed -n 's/.*"token":"\([^"]*\)".*/\1/p'
+}
+
+# A kubeconfig with the rights of one service account of ours: the cluster as in KUBECONFIG, a token for the user.
 target_kubeconfig() { # NAMESPACE/SERVICEACCOUNT
   if [ "$TARGET" = own ]; then cluster kubeconfig "$1"; return; fi
-  local file=$CLUSTER_STATE/kubeconfig-${1//\//-} token
-  token=$(kubectl create token -n "${1%/*}" "${1#*/}" --duration=24h)
-  kubectl config view --minify --flatten -o json | (umask 077; cat >"$file")
-  kubectl --kubeconfig "$file" config set-credentials kruise --token "$token" >/dev/null
-  kubectl --kubeconfig "$file" config set-context --current --user=kruise >/dev/null
+  local file=$CLUSTER_STATE/kubeconfig-${1//\//-} token where
+  token=$(target_token "$1")
+  [ -n "$token" ] || { echo "no token for the service account $1" >&2; return 1; }
+  where=$(kubectl config view --minify --flatten -o jsonpath='{.clusters[0].cluster}')    # JSON, as far as kubectl is not very old
+  ( umask 077; cat >"$file" ) <<J
+{"apiVersion": "v1", "kind": "Config", "current-context": "kruise",
+ "clusters": [{"name": "kruise", "cluster": $where}],
+ "users": [{"name": "kruise", "user": {"token": "$token"}}],
+ "contexts": [{"name": "kruise", "context": {"cluster": "kruise", "user": "kruise"}}]}
+J
   echo "$file"
 }

@@ -1,6 +1,7 @@
 //! Where the API server is.
 
 use anyhow::{Context, Result};
+use kruise_core::runtime::CacheConfig;
 use kube_client::Config;
 
 /// Inside a pod the service account, elsewhere the kubeconfig (`KUBECONFIG` or `~/.kube/config`).
@@ -16,4 +17,12 @@ pub async fn client_config() -> Result<Config> {
     Config::infer()
         .await
         .context("no cluster to talk to: set KUBECONFIG, or run inside a pod with a service account")
+}
+
+/// Caches that do not ask again all at once when the API server comes back; `seed` is another one in each process.
+pub fn cache_config(seed: u64) -> CacheConfig {
+    let mut config = CacheConfig::default();
+    config.backoff_jitter = 0.5;
+    config.seed = seed;
+    config
 }

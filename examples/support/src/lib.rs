@@ -5,4 +5,10 @@ pub mod config;
 pub mod flags;
 pub mod http;
 pub mod logging;
+pub mod outcome;
 pub mod signals;
+
+// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -46,7 +46,7 @@ fn only_true(text: &str) -> Result<bool, String> {
 pub fn install(flags: &LogFlags) {
     let level = match flags.verbosity {
         0 => "warn",
-        1..=4 => "info",
+        1..=4 => "kube_runtime=error,info",
         5..=7 => "kruise_core=debug,kruise_imagepull=debug,kruise_cri=debug,info",
         _ => "kruise_core=trace,kruise_imagepull=trace,kruise_cri=trace,debug",
     };

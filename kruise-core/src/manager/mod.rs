@@ -17,7 +17,9 @@ mod jitter;
 pub mod metrics;
 mod run;
 
-pub use client::{ClientConfig, ClientFactory, NotLeader, RetryConfig, without_retry};
+pub use client::{
+    ClientConfig, ClientFactory, NotLeader, RetryConfig, ScaleClient, ScaleError, ScaleTarget, without_retry,
+};
 pub use election::{ElectionConfig, ElectionError, Fence, LeaderElection, Leadership};
 pub use events::{EventConfig, EventKind, EventRecorder, EventWriter};
 pub use health::{Check, Checks, Health, HealthService, MetricsService};

@@ -1,6 +1,7 @@
 //! The parts that every controller is made of: caches, queues, expectations, reconcilers, tasks.
 
 mod cache;
+mod causes;
 mod clock;
 mod config;
 mod controller;
@@ -16,6 +17,7 @@ pub use cache::{
     Cache, CacheBuilder, CacheConfig, CacheDriver, CacheWriter, Delta, Index, ListStrategy, Subscription,
     Undecodable, WaitError,
 };
+pub use causes::Causes;
 pub use clock::{Clock, SystemClock};
 pub use config::ConfigError;
 pub use controller::{

@@ -9,7 +9,6 @@ use k8s_openapi::api::authentication::v1::UserInfo;
 use kube_core::gvk::{GroupVersionKind, GroupVersionResource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::overlay::overlay;
 use super::review::{Denial, Operation, Request, Response};
@@ -76,7 +75,7 @@ pub trait Validator<T>: Send + Sync + 'static {
 #[non_exhaustive]
 pub(crate) enum Failure {
     #[error("object cannot be read: {0}")]
-    Decode(serde_json::Error),
+    Decode(Unreadable),
     #[error("changed object cannot be written: {0}")]
     Encode(serde_json::Error),
     #[error("internal error")]
@@ -101,6 +100,38 @@ impl Failure {
             Self::Encode(_) => "unwritable",
             Self::Panic => "panic",
             Self::Timeout(_) => "timeout",
+        }
+    }
+}
+
+/// What the object's author has to mend: the path of the field, and what is wrong with it, in Kubernetes' words.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub(crate) struct Unreadable {
+    path: String,
+    problem: String,
+}
+
+impl Unreadable {
+    fn new(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let (path, problem) = (error.path().to_string(), error.inner().to_string());
+        // serde reports a missing field at the object that lacks it.
+        let missing = problem
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.strip_suffix('`'));
+        match missing {
+            Some(field) if path == "." => Self {
+                path: field.into(),
+                problem: "Required value".into(),
+            },
+            Some(field) => Self {
+                path: format!("{path}.{field}"),
+                problem: "Required value".into(),
+            },
+            None => Self {
+                path,
+                problem: format!("Invalid value: {problem}"),
+            },
         }
     }
 }
@@ -160,7 +191,7 @@ where
 {
     fn handle<'a>(&'a self, mut request: Request) -> BoxFuture<'a, Result<Response, Failure>> {
         async move {
-            let object: Option<T> = request.object.take().map(owned).transpose()?;
+            let object: Option<T> = request.object.take().map(decode).transpose()?;
             let context = context(request)?;
             Ok(match self.0.validate(&context, object.as_ref()).await {
                 Ok(warnings) => Response::allow(&context.uid, warnings),
@@ -171,12 +202,10 @@ where
     }
 }
 
-fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
-    T::deserialize(value).map_err(Failure::Decode)
-}
-
-fn owned<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
-    serde_json::from_value(value).map_err(Failure::Decode)
+fn decode<'a, T: DeserializeOwned>(
+    value: impl serde::Deserializer<'a, Error = serde_json::Error>,
+) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(value).map_err(|error| Failure::Decode(Unreadable::new(&error)))
 }
 
 fn context<T: DeserializeOwned>(request: Request) -> Result<Context<T>, Failure> {
@@ -188,7 +217,7 @@ fn context<T: DeserializeOwned>(request: Request) -> Result<Context<T>, Failure>
         kind: request.kind,
         resource: request.resource,
         sub_resource: some(request.sub_resource),
-        old: request.old_object.map(owned).transpose()?,
+        old: request.old_object.map(decode).transpose()?,
         user: request.user_info,
         dry_run: request.dry_run.unwrap_or(false),
     })

@@ -1,4 +1,4 @@
-//! Admission webhooks: handlers with types, and a service that answers reviews.
+//! Admission and conversion webhooks: handlers with types, and a service that answers reviews.
 //!
 //! A [`Router`] is a `tower::Service` over HTTP requests. It needs no server of this crate: put it into your own, or
 //! call it in a test:
@@ -54,6 +54,7 @@
     doc = "To be called by a cluster it needs HTTPS and a configuration: the feature `webhook-server`."
 )]
 
+mod conversion;
 mod handler;
 mod hook;
 mod metrics;
@@ -63,6 +64,7 @@ mod router;
 #[cfg(feature = "webhook-server")]
 pub mod server;
 
+pub use conversion::{Conversion, Converter};
 pub use handler::{Context, Mutator, Validator, Warnings};
 pub use hook::{HEALTH_PATH, Hook, HookKind, OnFailure, Rule};
 pub use metrics::WebhookMetrics;

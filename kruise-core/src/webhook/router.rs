@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::conversion::{self, Conversion, Converter};
 use super::handler::{Failure, Handle, Mutating, Mutator, Validating, Validator};
 use super::hook::{HEALTH_PATH, Hook, HookKind, OnFailure};
 use super::metrics::{Path, PathResult, WebhookMetrics};
@@ -63,11 +64,14 @@ struct Route {
     handler: Box<dyn Handle>,
 }
 
+type Conversions = Vec<(Conversion, Box<dyn Converter>)>;
+
 /// Collects handlers.
 pub struct RouterBuilder {
     config: RouterConfig,
     metrics: WebhookMetrics,
     routes: Vec<Route>,
+    conversions: Conversions,
 }
 
 impl RouterBuilder {
@@ -113,6 +117,13 @@ impl RouterBuilder {
         self
     }
 
+    /// Serves a converter of a custom resource's versions.
+    #[must_use]
+    pub fn convert(mut self, conversion: Conversion, converter: impl Converter) -> Self {
+        self.conversions.push((conversion, Box::new(converter)));
+        self
+    }
+
     /// The router. Fails if a setting or hook cannot be used, or a path or name is taken twice.
     pub fn build(self) -> Result<Router, ConfigError> {
         self.config.validate()?;
@@ -130,11 +141,21 @@ impl RouterBuilder {
                 return Err(ConfigError::new("path", "is taken by another hook").inside(&path));
             }
         }
+        for (position, (conversion, _)) in self.conversions.iter().enumerate() {
+            conversion.validate()?;
+            let earlier = self.conversions.iter().take(position);
+            if routes.contains_key(&conversion.path)
+                || earlier.clone().any(|(other, _)| other.path == conversion.path)
+            {
+                return Err(ConfigError::new("path", "is taken by another hook").inside(&conversion.path));
+            }
+        }
         Ok(Router(Arc::new(Inner {
             config: self.config,
             metrics: self.metrics,
             routes,
             order,
+            conversions: self.conversions,
         })))
     }
 }
@@ -144,9 +165,18 @@ struct Inner {
     metrics: WebhookMetrics,
     routes: HashMap<String, Route>,
     order: Vec<String>,
+    conversions: Conversions,
 }
 
-/// Answers admission reviews: a `tower::Service` over HTTP requests, to be put into any server. Clones are cheap.
+impl Inner {
+    fn conversion(&self, path: &str) -> Option<&(Conversion, Box<dyn Converter>)> {
+        self.conversions
+            .iter()
+            .find(|(conversion, _)| conversion.path == path)
+    }
+}
+
+/// Answers admission and conversion reviews: a `tower::Service` over HTTP requests, to be put into any server. Clones are cheap.
 ///
 /// | request | answer |
 /// | --- | --- |
@@ -156,7 +186,7 @@ struct Inner {
 /// | content type other than `application/json` | 415 |
 /// | body too long | 413 |
 /// | body late | 408 |
-/// | not an AdmissionReview of `admission.k8s.io/v1` | 400 |
+/// | not an AdmissionReview of `admission.k8s.io/v1`, or not a ConversionReview of `apiextensions.k8s.io/v1` | 400 |
 /// | handler failed | 200 with a verdict by [`OnFailure`] |
 ///
 /// It is always ready, and holds no more than `max_body_bytes` of a request; how many requests run at a time is for
@@ -186,6 +216,7 @@ impl Router {
             config: RouterConfig::default(),
             metrics: WebhookMetrics::default(),
             routes: Vec::new(),
+            conversions: Vec::new(),
         }
     }
 
@@ -193,6 +224,11 @@ impl Router {
     pub fn hooks(&self) -> impl Iterator<Item = (HookKind, &Hook)> {
         let routes = self.0.order.iter().filter_map(|path| self.0.routes.get(path));
         routes.map(|route| (route.kind, &route.hook))
+    }
+
+    /// The converters in the order in which they were added.
+    pub fn conversions(&self) -> impl Iterator<Item = &Conversion> {
+        self.0.conversions.iter().map(|(conversion, _)| conversion)
     }
 
     #[cfg(feature = "webhook-server")]
@@ -210,9 +246,11 @@ impl Router {
         if head.uri.path() == HEALTH_PATH && (head.method == Method::GET || head.method == Method::HEAD) {
             return text(StatusCode::OK, "ok");
         }
-        let Some(route) = self.0.routes.get(head.uri.path()) else {
+        let path = head.uri.path();
+        let (route, conversion) = (self.0.routes.get(path), self.0.conversion(path));
+        if route.is_none() && conversion.is_none() {
             return text(StatusCode::NOT_FOUND, "no webhook at this path");
-        };
+        }
         if head.method != Method::POST {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "reviews are posted");
             response
@@ -239,19 +277,29 @@ impl Router {
             Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "body could not be read"),
             Ok(Ok(body)) => body.to_bytes(),
         };
-        let review = match parse(&body) {
-            Ok(review) => review,
-            Err(problem) => {
-                self.count(route, "malformed");
-                return text(StatusCode::BAD_REQUEST, problem);
+        let answer = match (route, conversion) {
+            (Some(route), _) => match parse(&body) {
+                Ok(review) => {
+                    drop(body);
+                    Ok(json(&Answer::from(self.review(route, review).await)))
+                }
+                Err(problem) => Err(problem),
+            },
+            (None, Some((_, converter))) => {
+                let start = tokio::time::Instant::now();
+                let done = conversion::review(converter.as_ref(), &body);
+                self.observe(path, start);
+                done.map(|(answer, result)| {
+                    self.count(path, result);
+                    json(&answer)
+                })
             }
+            (None, None) => Err("no webhook at this path".to_owned()),
         };
-        drop(body);
-        let response = self.review(route, review).await;
-        match serde_json::to_vec(&Answer::from(response)) {
-            Ok(bytes) => reply(StatusCode::OK, "application/json", bytes.into()),
-            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "answer could not be written"),
-        }
+        answer.unwrap_or_else(|problem| {
+            self.count(path, "malformed");
+            text(StatusCode::BAD_REQUEST, problem)
+        })
     }
 
     /// The verdict of the handler, or the one that the policy gives in its place.
@@ -269,22 +317,18 @@ impl Router {
             }
             Ok(Ok(result)) => result,
         };
-        let path = Path {
-            path: route.hook.path.clone(),
-        };
-        self.0
-            .metrics
-            .duration
-            .get_or_create(&path)
-            .observe(start.elapsed().as_secs_f64());
+        self.observe(&route.hook.path, start);
         let failure = match result {
             Ok(response) => {
-                self.count(route, if response.allowed { "allowed" } else { "denied" });
+                self.count(
+                    &route.hook.path,
+                    if response.allowed { "allowed" } else { "denied" },
+                );
                 return response;
             }
             Err(failure) => failure,
         };
-        self.count(route, failure.result());
+        self.count(&route.hook.path, failure.result());
         tracing::warn!(path = %route.hook.path, %uid, %failure, policy = route.hook.on_failure.policy(), "webhook gave no verdict");
         let message = format!("{}: {failure}", route.hook.name);
         match route.hook.on_failure {
@@ -293,8 +337,19 @@ impl Router {
         }
     }
 
-    fn count(&self, route: &Route, result: &'static str) {
-        let path = route.hook.path.clone();
+    fn observe(&self, path: &str, start: tokio::time::Instant) {
+        let path = Path {
+            path: path.to_owned(),
+        };
+        self.0
+            .metrics
+            .duration
+            .get_or_create(&path)
+            .observe(start.elapsed().as_secs_f64());
+    }
+
+    fn count(&self, path: &str, result: &'static str) {
+        let path = path.to_owned();
         self.0
             .metrics
             .requests
@@ -345,6 +400,13 @@ fn is_json(headers: &http::HeaderMap) -> bool {
         .unwrap_or("");
     let essence = value.split(';').next().unwrap_or("").trim();
     essence.eq_ignore_ascii_case("application/json")
+}
+
+fn json(answer: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_vec(answer) {
+        Ok(bytes) => reply(StatusCode::OK, "application/json", bytes.into()),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "answer could not be written"),
+    }
 }
 
 fn too_long() -> Response<Full<Bytes>> {

@@ -121,7 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
 
     #[test]
-    fn two_replicas_never_act_at_once_whatever_happens_to_their_clocks_and_connections(seed in any::<u64>()) {
+    fn kube_485_two_replicas_never_act_at_once_whatever_happens_to_their_clocks_and_connections(seed in any::<u64>()) {
         let stage = play(seed);
         prop_assert!(!stage.two.load(Ordering::SeqCst));
         prop_assert!(stage.acts.load(Ordering::SeqCst) > 1, "nobody ever led");

@@ -10,4 +10,5 @@ mod health;
 mod lease_faults;
 mod lease_server;
 mod run;
+mod scale;
 mod support;

@@ -94,6 +94,13 @@ pub(crate) fn status(code: u16, reason: &str) -> Answer {
     answer
 }
 
+/// An object, or a Status, with this code.
+pub(crate) fn json_answer(code: u16, body: &Value) -> Answer {
+    let mut answer = ok(body);
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap();
+    answer
+}
+
 /// A client whose server never answers.
 pub(crate) fn silent() -> Client {
     let service = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Answer, Infallible>>());

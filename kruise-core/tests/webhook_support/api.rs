@@ -60,6 +60,11 @@ impl FakeApi {
         self.0.lock().objects.remove(path);
     }
 
+    /// Stores an object, by what follows `/v1/` in its path.
+    pub fn put(&self, path: &str, object: Value) {
+        self.0.lock().objects.insert(path.to_owned(), object);
+    }
+
     /// An object by what follows `/v1/` in its path.
     pub fn object(&self, path: &str) -> Value {
         self.0.lock().objects[path].clone()

@@ -267,7 +267,7 @@ impl Actor {
                 let wait = self.reporter.failed();
                 tracing::warn!(
                     node = %self.key,
-                    error = &error as &dyn std::error::Error,
+                    error = %kruise_core::runtime::Causes(&error),
                     retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                     "status not written"
                 );

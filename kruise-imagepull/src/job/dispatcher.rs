@@ -106,7 +106,7 @@ impl Dispatcher {
                 Ok(()) => outcome.written += 1,
                 Err(ApiError::Conflict { .. } | ApiError::Gone { .. }) => outcome.conflicts += 1,
                 Err(error) => {
-                    tracing::debug!(node = %name, error = &error as &dyn std::error::Error, "dispatch failed");
+                    tracing::debug!(node = %name, error = %kruise_core::runtime::Causes(&error), "dispatch failed");
                     outcome.failures += 1;
                     outcome.failure.get_or_insert(error);
                 }

@@ -4,9 +4,11 @@ mod config;
 mod factory;
 mod limiter;
 mod retry;
+mod scale;
 mod send;
 mod verb;
 
 pub use config::{ClientConfig, RetryConfig};
 pub use factory::{ClientFactory, without_retry};
+pub use scale::{ScaleClient, ScaleError, ScaleTarget};
 pub use send::NotLeader;

@@ -60,8 +60,8 @@ impl<T: Cached> Cache<T> {
                             write(&writer, event);
                         }
                         Err(error) => {
-                            let error = &error as &dyn std::error::Error;
-                            tracing::warn!(cache = fed.name(), error, "watch failed");
+                            let error = crate::runtime::Causes(&error);
+                            tracing::warn!(cache = fed.name(), %error, "watch failed");
                         }
                     }
                     std::future::ready(())

@@ -47,6 +47,11 @@ pub struct CacheConfig {
     pub backoff_base: Duration,
     /// The longest delay after an error. Default 30 s.
     pub backoff_max: Duration,
+    /// Part of the delay, from 0 to 1, that is taken off at random, so that the caches of many processes do not come back
+    /// together when the server does. The same seed gives the same delays. Default 0: exact delays.
+    pub backoff_jitter: f64,
+    /// Seed of the jitter; another one in each process. Default 0.
+    pub seed: u64,
     /// After this time without an error the delay starts anew. Default 120 s.
     pub backoff_reset: Duration,
 }
@@ -61,6 +66,8 @@ impl Default for CacheConfig {
             list_timeout: Duration::from_secs(60),
             backoff_base: Duration::from_millis(800),
             backoff_max: Duration::from_secs(30),
+            backoff_jitter: 0.0,
+            seed: 0,
             backoff_reset: Duration::from_secs(120),
         }
     }
@@ -92,6 +99,9 @@ impl CacheConfig {
         }
         if self.backoff_max < self.backoff_base {
             return Err(ConfigError::new("backoffMax", "must not be below backoffBase"));
+        }
+        if !(0.0..=1.0).contains(&self.backoff_jitter) {
+            return Err(ConfigError::new("backoffJitter", "must be from 0 to 1"));
         }
         Ok(())
     }

@@ -192,7 +192,7 @@ impl<D: Cached, T: Cached> Driving<D, T> {
                     self.count_error();
                     tracing::warn!(
                         cache = self.cache.name(),
-                        error = &error as &dyn std::error::Error,
+                        error = %crate::runtime::Causes(&error),
                         "watch failed"
                     );
                     // An expired version in the answer to a watch request, which the stream would ask for again and
@@ -289,6 +289,8 @@ impl<D: Cached, T: Cached> Driving<D, T> {
             .backoff_base
             .saturating_mul(factor)
             .min(self.config.backoff_max);
+        let draw = self.config.seed.wrapping_add(u64::from(self.errors));
+        let delay = crate::runtime::config::shortened(delay, self.config.backoff_jitter, draw);
         tokio::time::sleep(delay.max(Duration::from_millis(1))).await;
     }
 }

@@ -1,6 +1,5 @@
 //! The workers of a controller.
 
-use std::error::Error;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -182,7 +181,7 @@ impl<R: Reconciler> Worker<R> {
 
 fn failed(error: &impl ReconcileError, failures: u32) -> (&'static str, Verdict) {
     let retry = error.retry();
-    tracing::warn!(error = error as &dyn Error, ?retry, failures, "reconcile failed");
+    tracing::warn!(error = %crate::runtime::Causes(error), ?retry, failures, "reconcile failed");
     match retry {
         Retry::Now if failures < RETRIES_AT_ONCE => ("error", Verdict::RetryAfter(Duration::ZERO)),
         Retry::Now | Retry::Backoff => ("error", Verdict::Retry),

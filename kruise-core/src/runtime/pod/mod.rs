@@ -1,12 +1,15 @@
 //! The pod as controllers see it: what they read, and nothing else.
 
 mod decode;
+mod str_map;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
+
+pub use str_map::StrMap;
 
 use super::{Cached, ObjectKey};
 
@@ -216,51 +219,5 @@ impl Cached for SlimPod {
 
     fn resource_version(&self) -> &str {
         &self.resource_version
-    }
-}
-
-/// A map of strings in two words and no spare room: pairs sorted by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StrMap(Box<[(Box<str>, Box<str>)]>);
-
-impl StrMap {
-    /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|(held, _)| (**held).cmp(key)).ok()?;
-        self.0.get(at).map(|(_, value)| &**value)
-    }
-
-    /// Whether the key is there.
-    pub fn contains_key(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
-    /// The pairs, by key.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (&**key, &**value))
-    }
-
-    /// How many pairs there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for StrMap {
-    /// Of several values of one key, the last counts.
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> = pairs
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
-        pairs.reverse();
-        pairs.sort_by(|left, right| left.0.cmp(&right.0));
-        pairs.dedup_by(|later, earlier| later.0 == earlier.0);
-        Self(pairs.into_boxed_slice())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::ConfigError;
+use crate::runtime::config::shortened;
 
 /// How urgent a key is: higher is served first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,21 +112,8 @@ impl QueueConfig {
             .and_then(|factor| self.backoff_base.checked_mul(factor))
             .filter(|_| doublings <= 31)
             .map_or(self.backoff_max, |delay| delay.min(self.backoff_max));
-        if self.backoff_jitter <= 0.0 {
-            return exact;
-        }
-        // 53 bits, all that a double holds.
-        let share = (mix(self.seed ^ draw) >> 11) as f64 / (1_u64 << 53) as f64;
-        exact.mul_f64(1.0 - self.backoff_jitter.min(1.0) * share)
+        shortened(exact, self.backoff_jitter, self.seed ^ draw)
     }
-}
-
-/// SplitMix64: well-spread bits from a counter.
-fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

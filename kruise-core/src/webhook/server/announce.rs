@@ -4,7 +4,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::runtime::ConfigError;
-use crate::webhook::{Hook, HookKind, Router};
+use crate::webhook::{Conversion, Hook, HookKind, Router};
 
 /// How the API server reaches the webhook server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,17 @@ pub(crate) fn webhooks(router: &Router, kind: HookKind, target: &Target, authori
         .filter(|(of, hook)| *of == kind && !hook.rules.is_empty())
         .map(|(_, hook)| webhook(hook, kind, target, authority))
         .collect()
+}
+
+/// The `spec.conversion` of a definition.
+pub(crate) fn conversion(conversion: &Conversion, target: &Target, authority: &str) -> Value {
+    json!({
+        "strategy": "Webhook",
+        "webhook": {
+            "clientConfig": target.client_config(&conversion.path, authority),
+            "conversionReviewVersions": ["v1"],
+        },
+    })
 }
 
 fn webhook(hook: &Hook, kind: HookKind, target: &Target, authority: &str) -> Value {

@@ -215,7 +215,7 @@ impl<S: SecretStore> SharedCertificates<S> {
                 Some(Err(error)) => {
                     failures += 1;
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %crate::runtime::Causes(&error),
                         "webhook certificates not refreshed"
                     );
                     super::back_off(failures, self.config.interval)

@@ -9,6 +9,9 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceConversion, CustomResourceDefinition,
+};
 use kube_client::api::{Patch, PatchParams, PostParams};
 use kube_client::{Api, Client};
 use kube_core::Resource;
@@ -94,17 +97,19 @@ impl WebhookReady {
     }
 }
 
-/// Writes the two webhook configurations from the hooks of a router, each with the authority of the certificates.
+/// Writes the two webhook configurations from the hooks of a router, and `spec.conversion` of the definitions that it has
+/// converters for, each with the authority of the certificates.
 ///
 /// Nothing is written before the server has answered a self-check under that authority, and nothing is written if the
 /// configuration is as it should be. Only the list of webhooks is touched. A configuration for which the router has no
 /// hooks is left alone.
 ///
-/// Needs the rights `create` on both kinds, `get` and `patch` on the two names. Every replica may run one.
+/// Needs the rights `create` on both kinds, `get` and `patch` on the two names and on the names of the definitions. Every replica may run one.
 #[derive(Debug)]
 pub struct ConfigurationWriter {
     mutating: Api<MutatingWebhookConfiguration>,
     validating: Api<ValidatingWebhookConfiguration>,
+    definitions: Api<CustomResourceDefinition>,
     router: Router,
     certificates: Certificates,
     server: SocketAddr,
@@ -126,7 +131,8 @@ impl ConfigurationWriter {
         config.validate()?;
         Ok(Self {
             mutating: Api::all(client.clone()),
-            validating: Api::all(client),
+            validating: Api::all(client.clone()),
+            definitions: Api::all(client),
             metrics: router.metrics().clone(),
             router: router.clone(),
             certificates: certificates.clone(),
@@ -169,7 +175,41 @@ impl ConfigurationWriter {
             &config.validating_name,
             wanted(HookKind::Validating),
         )
-        .await
+        .await?;
+        for conversion in self.router.conversions() {
+            let wanted = announce::conversion(conversion, &config.target, &authority);
+            self.bring_conversion(&conversion.definition, wanted).await?;
+        }
+        Ok(())
+    }
+
+    async fn bring_conversion(&self, name: &str, wanted: Value) -> Result<(), WriteError> {
+        let encode = |source| WriteError::Encode {
+            name: name.to_owned(),
+            source,
+        };
+        let failed = |verb| {
+            move |source| WriteError::Api {
+                name: name.to_owned(),
+                verb,
+                source,
+            }
+        };
+        let actual = self.definitions.get(name).await.map_err(failed("read"))?;
+        // Both go through the same type, so that order and omitted fields are no difference.
+        let typed: CustomResourceConversion = serde_json::from_value(wanted).map_err(encode)?;
+        if actual.spec.conversion.as_ref() == Some(&typed) {
+            return Ok(());
+        }
+        let patch = json!({
+            "metadata": { "resourceVersion": actual.metadata.resource_version },
+            "spec": { "conversion": typed },
+        });
+        self.definitions
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .map_err(failed("patched"))?;
+        self.written(name)
     }
 
     async fn bring<K>(&self, api: &Api<K>, name: &str, webhooks: Vec<Value>) -> Result<(), WriteError>
@@ -243,10 +283,14 @@ impl ConfigurationWriter {
                     failures = 0;
                     self.config.interval
                 }
+                // At the start the certificate is still on its way.
+                Some(Err(WriteError::NoAuthority)) if failures == 0 => {
+                    failures = 1;
+                    super::back_off(failures, self.config.interval)
+                }
                 Some(Err(error)) => {
                     failures += 1;
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(error, "webhook configurations not brought up to date");
+                    tracing::warn!(error = %crate::runtime::Causes(&error), "webhook configurations not brought up to date");
                     super::back_off(failures, self.config.interval)
                 }
             };

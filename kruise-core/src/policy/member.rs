@@ -1,0 +1,184 @@
+//! What the engines must know of the things they order and count.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::runtime::{SlimPod, StrMap};
+
+/// A thing with labels. Selectors, priorities and scatter need no more.
+///
+/// ```
+/// use kruise_core::policy::Labels;
+///
+/// struct Machine { rack: String }
+///
+/// impl Labels for Machine {
+///     fn label(&self, key: &str) -> Option<&str> {
+///         (key == "rack").then_some(&self.rack)
+///     }
+/// }
+/// assert_eq!(Machine { rack: "r7".into() }.label("rack"), Some("r7"));
+/// ```
+pub trait Labels {
+    /// The value of a label.
+    fn label(&self, key: &str) -> Option<&str>;
+
+    /// The same, for one who asks many things for one key: `hint` begins with 0 and is passed on from one to the next.
+    /// Where labels are a list, it is the place of the key in it, as like things have their labels in the same places.
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        let _ = hint;
+        self.label(key)
+    }
+}
+
+/// A thing that is rolled from one revision to another.
+///
+/// ```
+/// use kruise_core::policy::{Labels, Member, PodRank};
+/// use kruise_core::runtime::SlimPod;
+///
+/// /// A pod and what the controller thinks of it.
+/// struct Judged<'p> { pod: &'p SlimPod, updated: bool, immutable: bool }
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Immutable;
+///
+/// impl Labels for Judged<'_> {
+///     fn label(&self, key: &str) -> Option<&str> { self.pod.label(key) }
+/// }
+///
+/// impl Member for Judged<'_> {
+///     type Rank<'a> = PodRank<'a> where Self: 'a;
+///     type Obstacle = Immutable;
+///     fn rank(&self) -> PodRank<'_> { PodRank::of(self.pod) }
+///     fn is_updated(&self) -> bool { self.updated }
+///     fn is_available(&self) -> bool { self.pod.is_ready() }
+///     fn obstacle(&self) -> Option<Immutable> { self.immutable.then_some(Immutable) }
+/// }
+/// # let pod: SlimPod = serde_json::from_str(r#"{"metadata":{"name":"p"}}"#).unwrap();
+/// let judged = Judged { pod: &pod, updated: false, immutable: true };
+/// assert_eq!(judged.obstacle(), Some(Immutable));
+/// ```
+pub trait Member: Labels {
+    /// What the default order goes by; smaller goes first, ties keep the order of the slice.
+    type Rank<'a>: Ord
+    where
+        Self: 'a;
+    /// Why a member can not be updated, besides what the engines find out themselves.
+    type Obstacle;
+
+    /// Its place in the default order. Asked once per plan.
+    fn rank(&self) -> Self::Rank<'_>;
+    /// Whether it is at the target revision already.
+    fn is_updated(&self) -> bool;
+    /// Whether it serves, so that updating it costs something.
+    fn is_available(&self) -> bool;
+    /// Why it can not be updated, now or ever; such members are left alone and do not count towards the partition.
+    fn obstacle(&self) -> Option<Self::Obstacle> {
+        None
+    }
+}
+
+impl<T: Labels + ?Sized> Labels for &T {
+    fn label(&self, key: &str) -> Option<&str> {
+        T::label(self, key)
+    }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        T::label_near(self, key, hint)
+    }
+}
+
+impl<T: Labels + ?Sized> Labels for Arc<T> {
+    fn label(&self, key: &str) -> Option<&str> {
+        T::label(self, key)
+    }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        T::label_near(self, key, hint)
+    }
+}
+
+impl<T: Labels> Labels for Option<T> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.as_ref()?.label(key)
+    }
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
+impl Labels for ObjectMeta {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.label(key)
+    }
+}
+
+impl Labels for Pod {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.metadata.label(key)
+    }
+}
+
+impl Labels for StrMap {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key)
+    }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        self.get_near(key, hint)
+    }
+}
+
+impl Labels for SlimPod {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.label(key)
+    }
+
+    fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
+        self.labels.label_near(key, hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_wherever_the_hint_points() {
+        let labels: StrMap = [("a", "1"), ("b", "2"), ("c", "3")].into_iter().collect();
+        for start in [0, 1, 2, 3, usize::MAX] {
+            for (key, value) in [
+                ("a", Some("1")),
+                ("b", Some("2")),
+                ("c", Some("3")),
+                ("d", None),
+                ("", None),
+            ] {
+                let mut hint = start;
+                assert_eq!(labels.label_near(key, &mut hint), value);
+                assert_eq!(labels.label_near(key, &mut hint), value, "and again");
+                assert_eq!(labels.label(key), value);
+            }
+        }
+    }
+
+    #[test]
+    fn labels_are_found_among_few_and_many() {
+        for count in [0, 1, 16, 17, 40] {
+            let labels: StrMap = (0..count)
+                .map(|at| (format!("k{at}"), format!("v{at}")))
+                .collect();
+            for at in 0..count {
+                assert_eq!(labels.label(&format!("k{at}")), Some(format!("v{at}").as_str()));
+            }
+            assert_eq!(labels.label("none"), None);
+        }
+    }
+}

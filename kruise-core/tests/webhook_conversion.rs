@@ -1,0 +1,166 @@
+//! Conversion reviews against a router, and what is written into the definition.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail that way")]
+
+mod webhook_support;
+
+use http::StatusCode;
+use kruise_core::runtime::Tasks;
+use kruise_core::webhook::server::*;
+use kruise_core::webhook::*;
+use serde_json::{Value, json};
+use webhook_support::api::*;
+use webhook_support::https::*;
+use webhook_support::*;
+
+/// `v1` says `size` where `v1beta1` says `replicas`; tries to rename everything, and does what `spec.do` says.
+struct Sizes;
+
+impl Converter for Sizes {
+    fn convert(&self, object: &mut Value, to: &str) -> Result<(), String> {
+        match object["spec"]["do"].as_str() {
+            Some("panic") => panic!("told to"),
+            Some("fail") => return Err("spec.do: Invalid value".into()),
+            _ => {}
+        }
+        let (from, to) = if to == "example.com/v1" {
+            ("replicas", "size")
+        } else {
+            ("size", "replicas")
+        };
+        let spec = object["spec"].as_object_mut().ok_or("spec: Required value")?;
+        if let Some(value) = spec.remove(from) {
+            spec.insert(to.into(), value);
+        }
+        object["metadata"]["name"] = json!("renamed");
+        object["metadata"]["labels"] = json!({"converted": "yes"});
+        Ok(())
+    }
+}
+
+fn converter() -> Router {
+    Router::builder()
+        .convert(Conversion::new("/convert", "boxes.example.com"), Sizes)
+        .build()
+        .unwrap()
+}
+
+fn a_box(version: &str, name: &str, spec: Value) -> Value {
+    let metadata = json!({"name": name, "namespace": "shop", "uid": name, "annotations": {"a": "b"}});
+    json!({"apiVersion": version, "kind": "Box", "metadata": metadata, "spec": spec})
+}
+
+async fn convert(objects: Vec<Value>) -> Value {
+    let review = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
+        "request": {"uid": "7f3c", "desiredAPIVersion": "example.com/v1", "objects": objects}});
+    let (status, body) = send(&converter(), request("/convert", review.to_string())).await;
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["apiVersion"], "apiextensions.k8s.io/v1");
+    assert_eq!(answer["kind"], "ConversionReview");
+    assert_eq!(answer["response"]["uid"], "7f3c");
+    answer["response"].clone()
+}
+
+#[tokio::test]
+async fn objects_are_converted_in_order_and_those_of_the_version_are_left_alone() {
+    let same = a_box("example.com/v1", "b", json!({"size": 7}));
+    let response = convert(vec![
+        a_box("example.com/v1beta1", "a", json!({"replicas": 3})),
+        same.clone(),
+    ])
+    .await;
+    assert_eq!(response["result"], json!({"status": "Success"}));
+    let converted = &response["convertedObjects"][0];
+    assert_eq!(converted["apiVersion"], "example.com/v1");
+    assert_eq!(converted["spec"], json!({"size": 3}));
+    assert_eq!(response["convertedObjects"][1], same);
+}
+
+#[tokio::test]
+async fn of_metadata_only_labels_and_annotations_may_change() {
+    let response = convert(vec![a_box("example.com/v1beta1", "a", json!({"replicas": 3}))]).await;
+    let metadata = json!({"name": "a", "namespace": "shop", "uid": "a", "annotations": {"a": "b"}, "labels": {"converted": "yes"}});
+    assert_eq!(response["convertedObjects"][0]["metadata"], metadata);
+}
+
+#[tokio::test]
+async fn a_failure_names_the_object_and_nothing_is_converted() {
+    let good = a_box("example.com/v1beta1", "a", json!({"replicas": 3}));
+    let response = convert(vec![
+        good.clone(),
+        a_box("example.com/v1beta1", "b", json!({"do": "fail"})),
+    ])
+    .await;
+    assert_eq!(
+        response["result"],
+        json!({"status": "Failed", "message": "shop/b: spec.do: Invalid value"})
+    );
+    assert_eq!(response["convertedObjects"], json!([]));
+
+    let response = convert(vec![
+        good,
+        a_box("example.com/v1beta1", "b", json!({"do": "panic"})),
+    ])
+    .await;
+    assert_eq!(
+        response["result"],
+        json!({"status": "Failed", "message": "internal error"})
+    );
+}
+
+#[tokio::test]
+async fn something_else_than_a_conversion_review_is_a_bad_request() {
+    let (status, _) = send(&converter(), request("/convert", review(json!({})).to_string())).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, _) = send(&converter(), request("/convert", "{")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[test]
+fn a_path_belongs_to_one_handler() {
+    let twice = Router::builder()
+        .convert(Conversion::new("/convert", "boxes.example.com"), Sizes)
+        .convert(Conversion::new("/convert", "bags.example.com"), Sizes);
+    assert!(twice.build().unwrap_err().to_string().contains("is taken"));
+    let unnamed = Router::builder().convert(Conversion::new("/convert", "boxes"), Sizes);
+    assert!(unnamed.build().unwrap_err().to_string().contains("definition"));
+}
+
+#[tokio::test]
+async fn the_definition_gets_the_converter_once() {
+    let (certificates, shared) = shared(&FakeSecret::default(), &clock()).await;
+    let tasks = Tasks::new();
+    let address = serve(converter(), &certificates, &tasks).await;
+    let api = FakeApi::default();
+    const DEFINITION: &str = "customresourcedefinitions/boxes.example.com";
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "boxes.example.com", "resourceVersion": "5"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"}, "versions": [],
+            "conversion": {"strategy": "None"}}});
+    api.put(DEFINITION, definition);
+    let target = Target::Service {
+        namespace: "example".to_owned(),
+        name: "hooks".to_owned(),
+        port: 443,
+    };
+    let writer = ConfigurationWriter::new(
+        api.client(),
+        &converter(),
+        &certificates,
+        address,
+        WriterConfig::new(target),
+    )
+    .unwrap();
+    writer.write().await.unwrap();
+    let conversion = &api.object(DEFINITION)["spec"]["conversion"];
+    assert_eq!(conversion["strategy"], "Webhook");
+    assert_eq!(conversion["webhook"]["conversionReviewVersions"], json!(["v1"]));
+    assert_eq!(
+        conversion["webhook"]["clientConfig"]["service"]["path"],
+        "/convert"
+    );
+    let written = api.writes();
+    writer.write().await.unwrap();
+    assert_eq!(api.writes(), written, "nothing differs, but it was written again");
+    drop(shared);
+}
