@@ -8,7 +8,9 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
 //! let server = ApiServer::default();
-//! let faults = Faults::new(server, FaultConfig { error_before: 1.0, ..FaultConfig::none() }, 7);
+//! let mut config = FaultConfig::none();
+//! config.error_before = 1.0;
+//! let faults = Faults::new(server, config, 7);
 //! let nodes: Api<Node> = Api::all(faults.client());
 //! assert!(nodes.list(&Default::default()).await.is_err());
 //! faults.calm();

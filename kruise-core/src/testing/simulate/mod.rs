@@ -38,7 +38,8 @@
 //!     }
 //! }
 //!
-//! let config = SimulationConfig { seeds: 0..3, ..SimulationConfig::default() };
+//! let mut config = SimulationConfig::default();
+//! config.seeds = 0..3;
 //! simulate(&config, |_world| Keeper).unwrap();
 //! ```
 //!

@@ -236,6 +236,32 @@ pub(super) async fn applying_needs_a_manager(target: &Target) {
     assert_eq!(target.apply(&path, "one", &managed).await.code, 400);
 }
 
+pub(super) async fn a_status_is_applied_apart(target: &Target) {
+    let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+    let path = target.define(&schema, |_| {}).await;
+    let one = format!("{path}/a");
+    target
+        .apply(&one, "spec", &target.widget("a", json!({ "n": 1 })))
+        .await
+        .ok();
+    let mut status = target.widget("a", json!({ "n": 2 }));
+    status["status"] = json!({ "x": 1 });
+    if let Some(status) = status.as_object_mut() {
+        status.remove("spec");
+    }
+    let told = target
+        .apply(&format!("{one}/status"), "status", &status)
+        .await
+        .ok();
+    assert_eq!((&told["spec"]["n"], &told["status"]["x"]), (&json!(1), &json!(1)));
+    assert_eq!(managers(&told), ["spec Apply", "status Apply"]);
+    target
+        .apply(&format!("{path}/none/status"), "status", &status)
+        .await
+        .refused(404, "NotFound");
+    target.undefine().await;
+}
+
 pub(super) async fn definitions_choose_how_lists_merge(target: &Target) {
     let item = json!({
         "type": "object", "required": ["name"],

@@ -54,6 +54,7 @@ cases! {
         of_a_pod_only_images_and_a_few_fields_change,
         names_and_labels_are_validated,
         a_dry_run_stores_nothing,
+        a_put_creates_leases_and_events_that_are_not_there,
         unknown_paths_are_not_found,
         metadata_alone_can_be_read;
     lists:
@@ -88,6 +89,7 @@ cases! {
         lists_are_applied_by_key,
         lists_without_keys_are_replaced,
         applying_needs_a_manager,
+        a_status_is_applied_apart,
         definitions_choose_how_lists_merge;
     subresources:
         status_and_the_rest_are_written_apart,

@@ -293,6 +293,27 @@ pub(super) async fn a_dry_run_stores_nothing(target: &Target) {
     assert_eq!(target.get(&format!("{path}/a")).await.ok(), made);
 }
 
+pub(super) async fn a_put_creates_leases_and_events_that_are_not_there(target: &Target) {
+    let lease = json!({ "metadata": { "name": "a" }, "spec": { "holderIdentity": "me" } });
+    let path = format!(
+        "/apis/coordination.k8s.io/v1/namespaces/{}/leases/a",
+        target.namespace
+    );
+    let answer = target.put(&path, &lease).await;
+    assert_eq!(answer.code, 201, "{}", answer.body);
+    assert!(answer.body["metadata"]["uid"].is_string());
+    // After that it needs the version.
+    target.put(&path, &lease).await.refused(422, "Invalid");
+    target.put(&path, &answer.body).await.ok();
+    let event = json!({
+        "metadata": { "name": "e", "namespace": target.namespace }, "reason": "Tested", "type": "Normal",
+        "involvedObject": { "kind": "Pod", "namespace": target.namespace, "name": "p" },
+    });
+    assert_eq!(target.put(&target.core("events/e"), &event).await.code, 201);
+    let query = target.core("events?fieldSelector=involvedObject.name%3Dp,reason%3DTested");
+    assert_eq!(target.get(&query).await.ok()["items"][0]["metadata"]["name"], "e");
+}
+
 pub(super) async fn unknown_paths_are_not_found(target: &Target) {
     for path in ["/apis/no.such.group/v1/things", "/api/v1/things", "/api/v2/pods"] {
         assert_eq!(target.get(path).await.code, 404, "{path}");
