@@ -67,6 +67,23 @@ impl fmt::Debug for ObjectKey {
 /// What a [`Cache`](super::Cache) must know of the objects it holds.
 ///
 /// Implemented for every Kubernetes type; implement it by hand for a projected type that keeps only what is read.
+///
+/// ```
+/// use kruise_core::runtime::{Cache, Cached, ObjectKey};
+///
+/// /// A node as a scheduler of yours may need it.
+/// struct SmallNode { name: String, uid: String, version: String, zone: String }
+///
+/// impl Cached for SmallNode {
+///     fn key(&self) -> ObjectKey { ObjectKey::cluster(self.name.as_str()) }
+///     fn uid(&self) -> &str { &self.uid }
+///     fn resource_version(&self) -> &str { &self.version }
+/// }
+/// let node = SmallNode { name: "n1".into(), uid: "7".into(), version: "1".into(), zone: "a".into() };
+/// let (cache, _writer) = Cache::offline([node]);
+/// let by_zone = cache.index(|node: &SmallNode| [node.zone.clone()]);
+/// assert_eq!(cache.count_by_index(&by_zone, &"a".to_owned()), 1);
+/// ```
 pub trait Cached: Send + Sync + 'static {
     /// Namespace and name.
     fn key(&self) -> ObjectKey;

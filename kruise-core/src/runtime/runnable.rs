@@ -23,6 +23,32 @@ impl RunError {
 }
 
 /// Something that runs until it is cancelled: a cache's watch, a controller, a server.
+///
+/// ```
+/// use futures::future::{BoxFuture, FutureExt};
+/// use kruise_core::manager::{Manager, ManagerConfig};
+/// use kruise_core::runtime::{RunError, Runnable};
+/// use tokio_util::sync::CancellationToken;
+///
+/// /// Does something of its own beside the controllers, until the manager stops.
+/// struct Beside;
+///
+/// impl Runnable for Beside {
+///     fn name(&self) -> &str { "beside" }
+///     fn run(self: Box<Self>, cancel: CancellationToken) -> BoxFuture<'static, Result<(), RunError>> {
+///         async move { cancel.cancelled().await; Ok(()) }.boxed()
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut manager = Manager::new(ManagerConfig::default())?;
+/// manager.everywhere(Beside);
+/// let stop = CancellationToken::new();
+/// stop.cancel();
+/// manager.run(stop).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Runnable: Send + 'static {
     /// A short name for logs and errors.
     fn name(&self) -> &str;

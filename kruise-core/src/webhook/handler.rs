@@ -45,6 +45,26 @@ pub struct Context<T> {
 /// Changes objects before they are stored. `T` may be any type that reads and writes them, or `serde_json::Value`.
 ///
 /// Only what the mutator changes is sent back: fields that `T` does not know stay as they are.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kruise_core::webhook::{Context, Denial, Hook, Mutator, Operation, Router, Rule, Warnings};
+///
+/// struct Stamp;
+///
+/// impl Mutator<Pod> for Stamp {
+///     async fn mutate(&self, context: &Context<Pod>, pod: &mut Pod) -> Result<Warnings, Denial> {
+///         let user = context.user.username.clone().unwrap_or_default();
+///         pod.metadata.annotations.get_or_insert_default().insert("example.com/creator".into(), user);
+///         Ok(Warnings::new())
+///     }
+/// }
+/// let rule = Rule::new("", "v1", "pods", &[Operation::Create]);
+/// let hook = Hook::new("/mutate-pod", "mpod.example.com", vec![rule]);
+/// let router = Router::builder().mutate::<Pod>(hook, Stamp).build()?;
+/// assert_eq!(router.hooks().count(), 1);
+/// # Ok::<(), kruise_core::runtime::ConfigError>(())
+/// ```
 pub trait Mutator<T>: Send + Sync + 'static {
     /// Changes `object` in place, or refuses it. Not called if there is no object (DELETE).
     ///
@@ -59,6 +79,29 @@ pub trait Mutator<T>: Send + Sync + 'static {
 }
 
 /// Accepts or refuses objects.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Namespace;
+/// use kruise_core::webhook::{Context, Denial, Hook, Operation, Router, Rule, Validator, Warnings};
+///
+/// /// Keeps namespaces that say so from being deleted.
+/// struct Protected;
+///
+/// impl Validator<Namespace> for Protected {
+///     async fn validate(&self, context: &Context<Namespace>, _: Option<&Namespace>) -> Result<Warnings, Denial> {
+///         let labels = context.old.as_ref().and_then(|old| old.metadata.labels.as_ref());
+///         match labels.is_some_and(|labels| labels.contains_key("example.com/keep")) {
+///             true => Err(Denial::forbidden("take the label example.com/keep away first")),
+///             false => Ok(Warnings::new()),
+///         }
+///     }
+/// }
+/// let rule = Rule::new("", "v1", "namespaces", &[Operation::Delete]);
+/// let hook = Hook::new("/keep", "keep.namespaces.example.com", vec![rule]);
+/// let router = Router::builder().validate::<Namespace>(hook, Protected).build()?;
+/// assert_eq!(router.hooks().count(), 1);
+/// # Ok::<(), kruise_core::runtime::ConfigError>(())
+/// ```
 pub trait Validator<T>: Send + Sync + 'static {
     /// Judges what is being done. `object` is `None` on DELETE; then [`Context::old`] is what will be gone.
     ///

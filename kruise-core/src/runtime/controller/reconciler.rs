@@ -30,6 +30,29 @@ pub enum Retry {
 }
 
 /// An error that says when to try again.
+///
+/// ```
+/// use kruise_core::runtime::{ReconcileError, Retry};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum WebError {
+///     #[error("spec.image: Required value")]
+///     NoImage,
+///     #[error("web not written")]
+///     Api(#[from] kube_client::Error),
+/// }
+///
+/// impl ReconcileError for WebError {
+///     fn retry(&self) -> Retry {
+///         match self {
+///             Self::NoImage => Retry::Never, // until the user mends it
+///             Self::Api(kube_client::Error::Api(status)) if status.code == 409 => Retry::Now,
+///             Self::Api(_) => Retry::Backoff,
+///         }
+///     }
+/// }
+/// assert_eq!(WebError::NoImage.retry(), Retry::Never);
+/// ```
 pub trait ReconcileError: Error + Send + Sync + 'static {
     /// When to try again. Default [`Retry::Backoff`].
     fn retry(&self) -> Retry {
@@ -41,6 +64,37 @@ pub trait ReconcileError: Error + Send + Sync + 'static {
 ///
 /// It is told which object, never what happened: read the whole state from caches, plan, act. It must cope with being
 /// dropped at any await point (shut-down, timeout), and is then called again.
+///
+/// ```
+/// use std::sync::Arc;
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use kruise_core::runtime::{Cache, ObjectKey, Outcome, ReconcileError, Reconciler};
+///
+/// # #[derive(Debug, thiserror::Error)]
+/// # #[error("never")]
+/// # struct Never;
+/// # impl ReconcileError for Never {}
+/// /// Counts the entries of a ConfigMap.
+/// struct Count(std::sync::atomic::AtomicUsize);
+///
+/// impl Reconciler for Count {
+///     type Object = ConfigMap;
+///     type Error = Never;
+///     async fn reconcile(&self, _: ObjectKey, map: Option<Arc<ConfigMap>>) -> Result<Outcome, Never> {
+///         let entries = map.and_then(|map| map.data.as_ref().map(|data| data.len())).unwrap_or(0);
+///         self.0.store(entries, std::sync::atomic::Ordering::Relaxed);
+///         Ok(Outcome::Done)
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Never> {
+/// // In a test it is called like any function.
+/// let count = Count(9.into());
+/// assert_eq!(count.reconcile(ObjectKey::new("shop", "gone"), None).await?, Outcome::Done);
+/// assert_eq!(count.0.into_inner(), 0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Reconciler: Send + Sync + 'static {
     /// The kind of object.
     type Object: Cached;

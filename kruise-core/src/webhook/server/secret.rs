@@ -45,6 +45,30 @@ pub enum SecretError {
 }
 
 /// Reads and writes one Secret.
+///
+/// ```
+/// use futures::future::{BoxFuture, FutureExt};
+/// use kruise_core::webhook::server::{SecretData, SecretError, SecretStore, StoredSecret};
+///
+/// /// For one replica alone: certificates are made anew at each start.
+/// struct Nowhere;
+///
+/// impl SecretStore for Nowhere {
+///     fn read(&self) -> BoxFuture<'_, Result<Option<StoredSecret>, SecretError>> {
+///         async { Ok(None) }.boxed()
+///     }
+///     fn create(&self, _: SecretData) -> BoxFuture<'_, Result<(), SecretError>> {
+///         async { Ok(()) }.boxed()
+///     }
+///     fn update(&self, _: SecretData, _: String) -> BoxFuture<'_, Result<(), SecretError>> {
+///         async { Ok(()) }.boxed()
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert!(Nowhere.read().await.unwrap().is_none());
+/// # }
+/// ```
 pub trait SecretStore: Send + Sync + 'static {
     /// The Secret, if there is one.
     fn read(&self) -> BoxFuture<'_, Result<Option<StoredSecret>, SecretError>>;
