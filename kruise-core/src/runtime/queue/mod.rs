@@ -13,6 +13,7 @@
 //!   number of keys, which are the objects of the cluster.
 
 mod config;
+mod lane;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use config::{Add, Priority, QueueConfig, Verdict};
-use state::{State, later};
+use state::{Slot, State, later};
 
 use crate::runtime::metrics::{QueueMetrics, RuntimeMetrics};
 
@@ -182,6 +183,7 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
         }
         Next::Work(Lease {
             queue: self.clone(),
+            slot: taken.slot,
             key: taken.key,
             priority: taken.priority,
             failures: taken.failures,
@@ -190,12 +192,12 @@ impl<K: Eq + Hash + Clone> WorkQueue<K> {
         })
     }
 
-    fn finish(&self, key: &K, verdict: Verdict, started: Instant) {
+    fn finish(&self, slot: Slot, verdict: Verdict, started: Instant) {
         let now = Instant::now();
         let idle = {
             let mut guard = self.0.state.lock();
             let open = guard.phase == Phase::Open;
-            guard.state.finish(key, verdict, open, now);
+            guard.state.finish(slot, verdict, open, now);
             self.note_depth(&guard.state);
             !open && guard.state.running() == 0
         };
@@ -359,6 +361,7 @@ impl<K: Eq + Hash + Clone> Drop for Keeper<'_, K> {
 #[must_use = "dropping a lease retries its key"]
 pub struct Lease<K: Eq + Hash + Clone> {
     queue: WorkQueue<K>,
+    slot: Slot,
     key: K,
     priority: Priority,
     failures: u32,
@@ -385,14 +388,14 @@ impl<K: Eq + Hash + Clone> Lease<K> {
     /// Ends the work.
     pub fn finish(mut self, verdict: Verdict) {
         self.finished = true;
-        self.queue.finish(&self.key, verdict, self.started);
+        self.queue.finish(self.slot, verdict, self.started);
     }
 }
 
 impl<K: Eq + Hash + Clone> Drop for Lease<K> {
     fn drop(&mut self) {
         if !self.finished {
-            self.queue.finish(&self.key, Verdict::Retry, self.started);
+            self.queue.finish(self.slot, Verdict::Retry, self.started);
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The book-keeping of a work queue, without locks, time or tasks: every call is told the time.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::config::{Priority, QueueConfig, Verdict};
+use super::lane::Lane;
+
+/// Where a key's item lies.
+pub(super) type Slot = u32;
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +33,9 @@ struct Again {
 }
 
 #[derive(Debug)]
-struct Item {
+struct Item<K> {
+    key: K,
+    hash: u64,
     priority: Priority,
     failures: u32,
     place: Place,
@@ -38,6 +44,7 @@ struct Item {
 /// What is handed out.
 #[derive(Debug)]
 pub(super) struct Taken<K> {
+    pub(super) slot: Slot,
     pub(super) key: K,
     pub(super) priority: Priority,
     pub(super) failures: u32,
@@ -45,25 +52,39 @@ pub(super) struct Taken<K> {
     pub(super) waited: Duration,
 }
 
-/// All keys and their places. Each operation costs O(log n); a key without a place is forgotten.
+/// All keys and their places. A key is hashed once, when it is added; from then on it is known by its slot. Taking from a
+/// lane costs O(1), raising a priority and waiting for a time O(log n). A key without a place is forgotten.
 #[derive(Debug)]
 pub(super) struct State<K> {
-    items: HashMap<K, Item>,
-    ready: BTreeSet<(Reverse<Priority>, u64)>,
-    ready_by_seq: BTreeMap<u64, (K, Priority)>,
-    delayed: BTreeMap<(Instant, u64), K>,
+    slots: Vec<Option<Item<K>>>,
+    free: Vec<Slot>,
+    index: HashTable<Slot>,
+    hasher: ahash::RandomState,
+    /// What is ready, by priority.
+    lanes: BTreeMap<Reverse<Priority>, Lane>,
+    ready: usize,
+    /// Entries of lanes whose key has been moved to another one.
+    stale: usize,
+    delayed: BTreeMap<(Instant, u64), Slot>,
     running: usize,
     next_seq: u64,
     overtakes: u32,
     pub(super) config: QueueConfig,
 }
 
+/// Slots that are kept for the next keys when all are gone.
+const SPARE: usize = 1024;
+
 impl<K: Eq + Hash + Clone> State<K> {
     pub(super) fn new(config: QueueConfig) -> Self {
         Self {
-            items: HashMap::new(),
-            ready: BTreeSet::new(),
-            ready_by_seq: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: ahash::RandomState::default(),
+            lanes: BTreeMap::new(),
+            ready: 0,
+            stale: 0,
             delayed: BTreeMap::new(),
             running: 0,
             next_seq: 0,
@@ -73,7 +94,7 @@ impl<K: Eq + Hash + Clone> State<K> {
     }
 
     pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+        self.ready
     }
 
     pub(super) fn delayed(&self) -> usize {
@@ -87,7 +108,7 @@ impl<K: Eq + Hash + Clone> State<K> {
     /// Keys of which anything is remembered.
     #[cfg(test)]
     pub(super) fn known(&self) -> usize {
-        self.items.len()
+        self.index.len()
     }
 
     /// When the next delayed key becomes ready.
@@ -97,8 +118,11 @@ impl<K: Eq + Hash + Clone> State<K> {
 
     /// Since when the key that has waited longest is ready.
     pub(super) fn oldest_ready(&self) -> Option<Instant> {
-        let (key, _) = self.ready_by_seq.first_key_value()?.1;
-        match self.items.get(key)?.place {
+        let fronts = self.lanes.iter().filter_map(|(Reverse(priority), lane)| {
+            lane.first(|slot, seq| is_at(&self.slots, slot, seq, *priority))
+        });
+        let (_, slot) = fronts.min()?;
+        match self.item(slot)?.place {
             Place::Ready { since, .. } => Some(since),
             _ => None,
         }
@@ -106,8 +130,14 @@ impl<K: Eq + Hash + Clone> State<K> {
 
     /// Adds a key, or moves it forward: the highest priority and the earliest time count.
     pub(super) fn add(&mut self, key: K, priority: Priority, due: Instant, now: Instant) {
-        let Some(item) = self.items.get_mut(&key) else {
-            self.place(key, priority, 0, due, now);
+        let hash = self.hasher.hash_one(&key);
+        let slots = &self.slots;
+        let is_key = |slot: &Slot| item_of(slots, *slot).is_some_and(|item| item.key == key);
+        let Some(&slot) = self.index.find(hash, is_key) else {
+            self.insert(key, hash, priority, due, now);
+            return;
+        };
+        let Some(item) = item_mut(&mut self.slots, slot) else {
             return;
         };
         match &mut item.place {
@@ -119,50 +149,92 @@ impl<K: Eq + Hash + Clone> State<K> {
             }
             Place::Ready { seq, .. } => {
                 if priority > item.priority {
-                    let seq = *seq;
-                    self.ready.remove(&(Reverse(item.priority), seq));
+                    let (seq, old) = (*seq, item.priority);
                     item.priority = priority;
-                    self.ready.insert((Reverse(priority), seq));
-                    if let Some((_, listed)) = self.ready_by_seq.get_mut(&seq) {
-                        *listed = priority;
-                    }
+                    self.raise(slot, seq, old, priority);
                 }
             }
             Place::Delayed { due: old_due, seq } => {
                 item.priority = item.priority.max(priority);
                 if due < *old_due {
                     let at = (*old_due, *seq);
-                    let (priority, failures) = (item.priority, item.failures);
                     self.delayed.remove(&at);
-                    self.place(key, priority, failures, due, now);
+                    self.place(slot, due, now);
                 }
             }
         }
     }
 
-    /// Writes a key that has no place into `ready` or `delayed`.
-    fn place(&mut self, key: K, priority: Priority, failures: u32, due: Instant, now: Instant) {
+    fn insert(&mut self, key: K, hash: u64, priority: Priority, due: Instant, now: Instant) {
+        let place = Place::Running { again: None };
+        let item = Some(Item {
+            key,
+            hash,
+            priority,
+            failures: 0,
+            place,
+        });
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                // More keys than that are not to be had in one cluster.
+                let Ok(slot) = Slot::try_from(self.slots.len()) else {
+                    return;
+                };
+                self.slots.push(None);
+                slot
+            }
+        };
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = item;
+        }
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |slot| {
+            item_of(slots, *slot).map_or(0, |item| item.hash)
+        });
+        self.place(slot, due, now);
+    }
+
+    /// Moves a key that is ready to the lane of a higher priority, where it keeps its number.
+    fn raise(&mut self, slot: Slot, seq: u64, old: Priority, new: Priority) {
+        if self
+            .lanes
+            .get_mut(&Reverse(old))
+            .is_none_or(|lane| !lane.unraise(seq))
+        {
+            self.stale += 1;
+        }
+        self.lanes.entry(Reverse(new)).or_default().raise(seq, slot);
+        if self.stale > self.ready + SPARE {
+            self.stale = 0;
+            let slots = &self.slots;
+            for (Reverse(priority), lane) in &mut self.lanes {
+                lane.retain(|slot, seq| is_at(slots, slot, seq, *priority));
+            }
+        }
+    }
+
+    /// Writes a key that stands nowhere into a lane or `delayed`.
+    fn place(&mut self, slot: Slot, due: Instant, now: Instant) {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let place = if due <= now {
-            self.ready.insert((Reverse(priority), seq));
-            self.ready_by_seq.insert(seq, (key.clone(), priority));
-            Place::Ready {
+        let Some(item) = item_mut(&mut self.slots, slot) else {
+            return;
+        };
+        if due <= now {
+            item.place = Place::Ready {
                 seq,
                 since: due.min(now),
-            }
+            };
+            self.lanes
+                .entry(Reverse(item.priority))
+                .or_default()
+                .push(seq, slot);
+            self.ready += 1;
         } else {
-            self.delayed.insert((due, seq), key.clone());
-            Place::Delayed { due, seq }
-        };
-        self.items.insert(
-            key,
-            Item {
-                priority,
-                failures,
-                place,
-            },
-        );
+            item.place = Place::Delayed { due, seq };
+            self.delayed.insert((due, seq), slot);
+        }
     }
 
     /// Makes ready what is due, in the order in which it fell due.
@@ -172,11 +244,8 @@ impl<K: Eq + Hash + Clone> State<K> {
             if due > now {
                 return;
             }
-            let key = entry.remove();
-            if let Some(item) = self.items.get(&key) {
-                let (priority, failures) = (item.priority, item.failures);
-                self.place(key, priority, failures, due, now);
-            }
+            let slot = entry.remove();
+            self.place(slot, due, now);
         }
     }
 
@@ -186,21 +255,31 @@ impl<K: Eq + Hash + Clone> State<K> {
     /// `config.fairness` keys in a row that overtook an older one, the oldest.
     pub(super) fn take(&mut self, now: Instant) -> Option<Taken<K>> {
         self.promote(now);
-        let &(Reverse(top), top_seq) = self.ready.first()?;
-        let (&oldest_seq, &(_, oldest_priority)) = self.ready_by_seq.first_key_value()?;
-        let (priority, seq) = if oldest_seq == top_seq {
+        let (slots, stale) = (&self.slots, &mut self.stale);
+        // Without what was moved elsewhere; and without lanes that have nothing left.
+        self.lanes.retain(|Reverse(priority), lane| {
+            *stale = stale.saturating_sub(lane.clean(|slot, seq| is_at(slots, slot, seq, *priority)));
+            !lane.is_empty()
+        });
+        let mut fronts = self
+            .lanes
+            .iter()
+            .filter_map(|(Reverse(priority), lane)| Some((lane.front()?, *priority)));
+        let top = fronts.next()?;
+        let oldest = fronts.chain([top]).min_by_key(|((seq, _), _)| *seq)?;
+        let ((seq, slot), priority) = if oldest.0 == top.0 {
             self.overtakes = 0;
-            (top, top_seq)
+            top
         } else if self.config.fairness > 0 && self.overtakes >= self.config.fairness {
             self.overtakes = 0;
-            (oldest_priority, oldest_seq)
+            oldest
         } else {
             self.overtakes = self.overtakes.saturating_add(1);
-            (top, top_seq)
+            top
         };
-        self.ready.remove(&(Reverse(priority), seq));
-        let (key, _) = self.ready_by_seq.remove(&seq)?;
-        let item = self.items.get_mut(&key)?;
+        self.lanes.get_mut(&Reverse(priority))?.pop(seq);
+        self.ready -= 1;
+        let item = item_mut(&mut self.slots, slot)?;
         let waited = match item.place {
             Place::Ready { since, .. } => now.saturating_duration_since(since),
             _ => Duration::ZERO,
@@ -208,7 +287,8 @@ impl<K: Eq + Hash + Clone> State<K> {
         item.place = Place::Running { again: None };
         self.running += 1;
         Some(Taken {
-            key,
+            slot,
+            key: item.key.clone(),
             priority,
             failures: item.failures,
             waited,
@@ -216,24 +296,20 @@ impl<K: Eq + Hash + Clone> State<K> {
     }
 
     /// Takes a handed-out key back. With `keep` false it is forgotten whatever the verdict.
-    pub(super) fn finish(&mut self, key: &K, verdict: Verdict, keep: bool, now: Instant) {
-        let Some((key, item)) = self.items.remove_entry(key) else {
+    pub(super) fn finish(&mut self, slot: Slot, verdict: Verdict, keep: bool, now: Instant) {
+        let seq = self.next_seq;
+        let Some(item) = item_mut(&mut self.slots, slot) else {
             return;
         };
         let Place::Running { again } = item.place else {
-            // Not handed out: nothing to take back.
-            self.items.insert(key, item);
-            return;
+            return; // not handed out: nothing to take back
         };
         self.running -= 1;
-        if !keep {
-            return;
-        }
         let failed = item.failures.saturating_add(1);
         let (failures, delay) = match verdict {
             Verdict::Done => (0, None),
             Verdict::After(delay) => (0, Some(delay)),
-            Verdict::Retry => (failed, Some(self.config.backoff(failed, self.next_seq))),
+            Verdict::Retry => (failed, Some(self.config.backoff(failed, seq))),
             Verdict::RetryAfter(delay) => (failed, Some(delay)),
         };
         // What the verdict asks for keeps the priority that the key had.
@@ -242,31 +318,75 @@ impl<K: Eq + Hash + Clone> State<K> {
             due: later(now, delay),
         });
         let next = match (own, again) {
-            (Some(own), Some(again)) => Again {
+            (Some(own), Some(again)) => Some(Again {
                 priority: own.priority.max(again.priority),
                 due: own.due.min(again.due),
-            },
-            (Some(next), None) | (None, Some(next)) => next,
-            (None, None) => return,
+            }),
+            (one, other) => one.or(other),
         };
-        self.place(key, next.priority, failures, next.due, now);
+        match next.filter(|_| keep) {
+            None => self.forget(slot),
+            Some(next) => {
+                (item.priority, item.failures) = (next.priority, failures);
+                self.place(slot, next.due, now);
+            }
+        }
     }
 
     /// Forgets all keys that are not being worked on.
     pub(super) fn clear(&mut self) {
-        self.ready.clear();
-        self.ready_by_seq.clear();
-        self.clear_delayed();
-        self.items
-            .retain(|_, item| matches!(item.place, Place::Running { .. }));
+        self.lanes.clear();
+        self.delayed.clear();
+        (self.ready, self.stale) = (0, 0);
+        for slot in 0..Slot::try_from(self.slots.len()).unwrap_or(Slot::MAX) {
+            if self
+                .item(slot)
+                .is_some_and(|item| !matches!(item.place, Place::Running { .. }))
+            {
+                self.forget(slot);
+            }
+        }
     }
 
     /// Forgets all keys that are not ready and not being worked on.
     pub(super) fn clear_delayed(&mut self) {
-        for key in std::mem::take(&mut self.delayed).into_values() {
-            self.items.remove(&key);
+        for slot in std::mem::take(&mut self.delayed).into_values() {
+            self.forget(slot);
         }
     }
+
+    fn forget(&mut self, slot: Slot) {
+        let Some(item) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        if let Ok(entry) = self.index.find_entry(item.hash, |other| *other == slot) {
+            entry.remove();
+        }
+        self.free.push(slot);
+        if self.index.is_empty() && self.slots.len() > SPARE {
+            // A burst is over: what it needed is given back.
+            (self.slots, self.free, self.index) = (Vec::new(), Vec::new(), HashTable::new());
+        }
+    }
+
+    fn item(&self, slot: Slot) -> Option<&Item<K>> {
+        item_of(&self.slots, slot)
+    }
+}
+
+fn item_of<K>(slots: &[Option<Item<K>>], slot: Slot) -> Option<&Item<K>> {
+    slots.get(slot as usize)?.as_ref()
+}
+
+fn item_mut<K>(slots: &mut [Option<Item<K>>], slot: Slot) -> Option<&mut Item<K>> {
+    slots.get_mut(slot as usize)?.as_mut()
+}
+
+/// Whether the entry of a lane still is where the key stands.
+fn is_at<K>(slots: &[Option<Item<K>>], slot: Slot, seq: u64, priority: Priority) -> bool {
+    item_of(slots, slot).is_some_and(|item| {
+        item.priority == priority && matches!(item.place, Place::Ready { seq: held, .. } if held == seq)
+    })
 }
 
 /// `now + delay`, or about thirty years from now when that is beyond what can be counted.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::state::State;
+use super::state::{Slot, State};
 use super::{Priority, QueueConfig, Verdict};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,7 +158,7 @@ proptest! {
         let mut model = Model { fairness, ..Model::default() };
         let start = Instant::now();
         let mut now = 0;
-        let mut running: Vec<(u8, u32)> = Vec::new();
+        let mut running: Vec<(u8, u32, Slot)> = Vec::new();
         let at = |ms: u64| start + Duration::from_millis(ms);
         for op in ops {
             match op {
@@ -168,18 +168,19 @@ proptest! {
                 }
                 Op::Advance(by) => now += by,
                 Op::Take => {
-                    let taken = state.take(at(now)).map(|t| (t.key, t.priority.0, t.failures));
-                    prop_assert_eq!(taken, model.take(now));
-                    if let Some((key, _, failures)) = taken {
-                        prop_assert!(running.iter().all(|(other, _)| *other != key));
-                        running.push((key, failures));
+                    let taken = state.take(at(now));
+                    let told = taken.as_ref().map(|t| (t.key, t.priority.0, t.failures));
+                    prop_assert_eq!(told, model.take(now));
+                    if let Some(taken) = taken {
+                        prop_assert!(running.iter().all(|(other, ..)| *other != taken.key));
+                        running.push((taken.key, taken.failures, taken.slot));
                     }
                 }
                 Op::Finish { which, how, delay } => {
                     if running.is_empty() {
                         continue;
                     }
-                    let (key, failures) = running.remove(which % running.len());
+                    let (key, failures, slot) = running.remove(which % running.len());
                     let backoff = 5 << failures.min(17);
                     let (verdict, delay, failed) = match how {
                         0 => (Verdict::Done, None, false),
@@ -187,7 +188,7 @@ proptest! {
                         2 => (Verdict::RetryAfter(Duration::from_millis(delay)), Some(delay), true),
                         _ => (Verdict::Retry, Some(backoff), true),
                     };
-                    state.finish(&key, verdict, true, at(now));
+                    state.finish(slot, verdict, true, at(now));
                     model.finish(key, delay, failed, now);
                 }
             }
@@ -197,6 +198,7 @@ proptest! {
             prop_assert_eq!(state.ready(), count(|place| matches!(place, Where::Ready(_))));
             prop_assert_eq!(state.delayed(), count(|place| matches!(place, Where::Delayed(..))));
             prop_assert_eq!(state.running(), running.len());
+            prop_assert_eq!(state.known(), state.ready() + state.delayed() + state.running());
         }
     }
 }
@@ -208,7 +210,7 @@ fn a_finished_key_leaves_nothing_behind() {
     for key in 0..1000 {
         state.add(key, Priority::NORMAL, now, now);
         let taken = state.take(now).unwrap();
-        state.finish(&taken.key, Verdict::Done, true, now);
+        state.finish(taken.slot, Verdict::Done, true, now);
     }
     assert_eq!(
         (state.ready(), state.delayed(), state.running(), state.known()),
