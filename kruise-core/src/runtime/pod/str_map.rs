@@ -1,11 +1,11 @@
 //! A small map of strings in one piece of memory.
 
-/// Digits of base 128 are ASCII, so that lengths can stand in front of the texts they are of.
+/// Digits of base 128 are ASCII, so that numbers can stand in front of the texts they are about.
 const BASE_BITS: u32 = 7;
 const COUNT_DIGITS: usize = 2;
 const KEY_DIGITS: usize = 2;
-const VALUE_DIGITS: usize = 4;
-const PAIR_DIGITS: usize = KEY_DIGITS + VALUE_DIGITS;
+const END_DIGITS: usize = 4;
+const PAIR_DIGITS: usize = KEY_DIGITS + END_DIGITS;
 
 /// A map of strings that is read often and never changed, in two words and one allocation; none if it is empty.
 ///
@@ -14,9 +14,12 @@ const PAIR_DIGITS: usize = KEY_DIGITS + VALUE_DIGITS;
 /// is what counts.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StrMap(
-    /// How many pairs; of each, by key, the lengths of key and value; then keys and values, one after the other.
+    /// How many pairs; of each, by key, the length of the key and where the value ends, counted from the first text; then keys
+    /// and values, one after the other.
     Box<str>,
 );
+
+type Pair = [u8; PAIR_DIGITS];
 
 impl StrMap {
     /// The value of a key.
@@ -28,38 +31,13 @@ impl StrMap {
     /// The value of a key, looked for at the place `hint` first. The hint becomes the place where it is found.
     #[inline]
     pub(crate) fn get_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
-        let (lengths, mut start) = self.lengths();
-        for (place, pair) in lengths
-            .chunks_exact(PAIR_DIGITS)
-            .enumerate()
-            .take(hint.saturating_add(1))
-        {
-            let (key_length, value_length) = pair_lengths(pair);
-            let middle = start + key_length;
-            let here = place == *hint && key_length == key.len();
-            if here && self.0.as_bytes().get(start..middle) == Some(key.as_bytes()) {
-                return self.0.get(middle..middle + value_length);
-            }
-            start = middle + value_length;
+        let (pairs, texts) = self.parts();
+        if let Some(value) = value_at(pairs, texts, *hint, key) {
+            return Some(value);
         }
         let (place, value) = self.find(key)?;
         *hint = place;
         Some(value)
-    }
-
-    /// The place and the value of a key.
-    #[inline]
-    fn find(&self, key: &str) -> Option<(usize, &str)> {
-        let (lengths, mut start) = self.lengths();
-        for (place, pair) in lengths.chunks_exact(PAIR_DIGITS).enumerate() {
-            let (key_length, value_length) = pair_lengths(pair);
-            let middle = start + key_length;
-            if key_length == key.len() && self.0.as_bytes().get(start..middle) == Some(key.as_bytes()) {
-                return Some((place, self.0.get(middle..middle + value_length)?));
-            }
-            start = middle + value_length;
-        }
-        None
     }
 
     /// Whether the key is there.
@@ -69,22 +47,18 @@ impl StrMap {
 
     /// The pairs, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let (lengths, mut start) = self.lengths();
-        lengths.chunks_exact(PAIR_DIGITS).filter_map(move |pair| {
-            let (key_length, value_length) = pair_lengths(pair);
-            let middle = start + key_length;
-            let pair = (
-                self.0.get(start..middle)?,
-                self.0.get(middle..middle + value_length)?,
-            );
-            start = middle + value_length;
-            Some(pair)
+        let (pairs, texts) = self.parts();
+        let mut start = 0;
+        pairs.iter().filter_map(move |pair| {
+            let (begin, middle, end) = (start, start + key_length(pair), value_end(pair));
+            start = end;
+            Some((texts.get(begin..middle)?, texts.get(middle..end)?))
         })
     }
 
     /// How many pairs there are.
     pub fn len(&self) -> usize {
-        self.0.as_bytes().get(..COUNT_DIGITS).map_or(0, number)
+        self.parts().0.len()
     }
 
     /// Whether there are none.
@@ -92,27 +66,59 @@ impl StrMap {
         self.0.is_empty()
     }
 
-    /// The digits of all lengths, and where the texts begin.
+    /// The place and the value of a key.
     #[inline]
-    fn lengths(&self) -> (&[u8], usize) {
-        let end = COUNT_DIGITS + self.len() * PAIR_DIGITS;
-        (self.0.as_bytes().get(COUNT_DIGITS..end).unwrap_or_default(), end)
+    fn find(&self, key: &str) -> Option<(usize, &str)> {
+        let (pairs, texts) = self.parts();
+        let long = pairs
+            .iter()
+            .enumerate()
+            .filter(|(_, pair)| key_length(pair) == key.len());
+        long.map(|(place, _)| place)
+            .find_map(|place| Some((place, value_at(pairs, texts, place, key)?)))
+    }
+
+    /// The numbers, and the texts they are about.
+    #[inline]
+    fn parts(&self) -> (&[Pair], &str) {
+        let Some((&[low, high], rest)) = self.0.as_bytes().split_first_chunk::<COUNT_DIGITS>() else {
+            return (&[], "");
+        };
+        let count = usize::from(low) | usize::from(high) << BASE_BITS;
+        let (pairs, _) = rest.as_chunks::<PAIR_DIGITS>();
+        let texts = self.0.get(COUNT_DIGITS + count * PAIR_DIGITS..);
+        (pairs.get(..count).unwrap_or_default(), texts.unwrap_or_default())
+    }
+}
+
+/// The value at a place, if the key is there.
+#[inline]
+fn value_at<'a>(pairs: &[Pair], texts: &'a str, place: usize, key: &str) -> Option<&'a str> {
+    let pair = pairs.get(place)?;
+    let start = match place.checked_sub(1) {
+        Some(before) => value_end(pairs.get(before)?),
+        None => 0,
+    };
+    let middle = start + key.len();
+    let here = key_length(pair) == key.len() && texts.as_bytes().get(start..middle) == Some(key.as_bytes());
+    if here {
+        texts.get(middle..value_end(pair))
+    } else {
+        None
     }
 }
 
 #[inline]
-fn pair_lengths(digits: &[u8]) -> (usize, usize) {
-    digits
-        .split_at_checked(KEY_DIGITS)
-        .map_or((0, 0), |(key, value)| (number(key), number(value)))
+fn key_length(&[low, high, ..]: &Pair) -> usize {
+    usize::from(low) | usize::from(high) << BASE_BITS
 }
 
 #[inline]
-fn number(digits: &[u8]) -> usize {
-    digits
-        .iter()
-        .rev()
-        .fold(0, |number, digit| (number << BASE_BITS) | usize::from(*digit))
+fn value_end(&[_, _, a, b, c, d]: &Pair) -> usize {
+    usize::from(a)
+        | usize::from(b) << BASE_BITS
+        | usize::from(c) << (2 * BASE_BITS)
+        | usize::from(d) << (3 * BASE_BITS)
 }
 
 fn push_number(text: &mut String, mut number: usize, digits: usize) {
@@ -122,8 +128,9 @@ fn push_number(text: &mut String, mut number: usize, digits: usize) {
     }
 }
 
-fn fits(length: usize, digits: usize) -> bool {
-    length < 1 << (BASE_BITS as usize * digits)
+/// One more than the largest number of so many digits.
+const fn limit(digits: usize) -> usize {
+    1 << (BASE_BITS as usize * digits)
 }
 
 impl std::fmt::Debug for StrMap {
@@ -133,29 +140,31 @@ impl std::fmt::Debug for StrMap {
 }
 
 impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for StrMap {
-    /// Of several values of one key, the last counts. What no server sends is left out: keys of 16 KiB and more, values of
-    /// 256 MiB and more, all after 16,383 pairs.
+    /// Of several values of one key, the last counts. What no server sends is left out: keys of 16 KiB and more, all after
+    /// 16,383 pairs, and what goes beyond 256 MiB together.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs: Vec<(K, V)> = pairs.into_iter().collect();
-        pairs.retain(|(key, value)| {
-            fits(key.as_ref().len(), KEY_DIGITS) && fits(value.as_ref().len(), VALUE_DIGITS)
-        });
         pairs.reverse();
         pairs.sort_by(|left, right| left.0.as_ref().cmp(right.0.as_ref()));
         pairs.dedup_by(|later, earlier| later.0.as_ref() == earlier.0.as_ref());
-        pairs.truncate((1 << (BASE_BITS as usize * COUNT_DIGITS)) - 1);
+        let mut texts = 0;
+        pairs.retain(|(key, value)| {
+            let (key, value) = (key.as_ref().len(), value.as_ref().len());
+            let fits = key < limit(KEY_DIGITS) && texts + key + value < limit(END_DIGITS);
+            texts += if fits { key + value } else { 0 };
+            fits
+        });
+        pairs.truncate(limit(COUNT_DIGITS) - 1);
         if pairs.is_empty() {
             return Self::default();
         }
-        let texts: usize = pairs
-            .iter()
-            .map(|(key, value)| key.as_ref().len() + value.as_ref().len())
-            .sum();
         let mut text = String::with_capacity(COUNT_DIGITS + PAIR_DIGITS * pairs.len() + texts);
         push_number(&mut text, pairs.len(), COUNT_DIGITS);
+        let mut end = 0;
         for (key, value) in &pairs {
+            end += key.as_ref().len() + value.as_ref().len();
             push_number(&mut text, key.as_ref().len(), KEY_DIGITS);
-            push_number(&mut text, value.as_ref().len(), VALUE_DIGITS);
+            push_number(&mut text, end, END_DIGITS);
         }
         for (key, value) in &pairs {
             text.push_str(key.as_ref());
