@@ -13,7 +13,7 @@ pub use str_map::StrMap;
 
 use super::{Cached, ObjectKey};
 
-/// A pod reduced to what controllers of workloads and sidecars read: about 2 kB where the typed pod takes 64.
+/// A pod reduced to what controllers of workloads and sidecars read: about 2 kB where the typed pod takes 60.
 ///
 /// Made by [`CacheBuilder::decode`](super::CacheBuilder::decode), which skips the rest while it reads the server's
 /// JSON, so that it is never built. Everything in it is read-only by nature: write by patches.
