@@ -7,6 +7,9 @@
 //! * the deletion of its owner, [`Expectations::forget`], or a withdrawal because the call failed;
 //! * its age: after [`ExpectationsConfig::max_age`] it is given up, counted and logged. A lost event delays a
 //!   controller by that time at most, and for ever never.
+//!
+//! Whoever leaves expectations open asks to be called again ([`Outcome::RequeueAfter`](super::Outcome::RequeueAfter)): what was
+//! created may be deleted before any list shows it, and then no change ever wakes the owner.
 
 mod ledger;
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl Reconciler for Worker {
             .checked_rem(outdated.len())
             .and_then(|turn| outdated.get(turn))
         else {
-            return Ok(Outcome::Done);
+            return Ok(self.until_seen(&uid));
         };
         let others_available = owned
             .values()
@@ -147,11 +147,20 @@ impl Reconciler for Worker {
         if others_available && owned.len() == replicas {
             self.update(&api, &uid, pod, &new_image).await?;
         }
-        Ok(Outcome::Done)
+        Ok(self.until_seen(&uid))
     }
 }
 
 impl Worker {
+    /// What was written may be gone before any list shows it, so that nothing ever wakes the set: it asks for that itself.
+    fn until_seen(&self, uid: &str) -> Outcome {
+        if self.expectations.check(uid).is_satisfied() {
+            Outcome::Done
+        } else {
+            Outcome::RequeueAfter(Duration::from_secs(5))
+        }
+    }
+
     async fn create(&self, api: &Api<Pod>, set: &ConfigMap, name: &str, image: &str) -> Result<(), ToyError> {
         let namespace = set.metadata.namespace.clone().unwrap_or_default();
         let key = ObjectKey::new(&*namespace, name);
