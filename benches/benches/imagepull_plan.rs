@@ -11,7 +11,7 @@ use kruise_imagepull::api::{
     ImagePullJob, ImagePullJobSpec, ImageTagPullPolicy, ImageTagSpec, ImageTagStatus, NodeImage, PullPhase,
 };
 use kruise_imagepull::plan::agent::Agent;
-use kruise_imagepull::plan::job::{JobPlanConfig, plan_job};
+use kruise_imagepull::plan::job::{JobContext, JobPlanConfig, plan_job};
 use kruise_imagepull::plan::nodeimage::{NodeFacts, NodeImagePlanConfig, OwnerState, plan_node_image};
 use kruise_imagepull::plan::route::JobRoutes;
 
@@ -111,7 +111,16 @@ fn plan(c: &mut Criterion) {
             .collect();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), &nodes, |b, nodes| {
-            b.iter(|| plan_job(black_box(&job), nodes, now(), &JobPlanConfig::default(), 1));
+            b.iter(|| {
+                plan_job(
+                    black_box(&job),
+                    nodes,
+                    &JobContext::default(),
+                    now(),
+                    &JobPlanConfig::default(),
+                    1,
+                )
+            });
         });
     }
     group.finish();

@@ -1,8 +1,8 @@
 //! Builders of the caches that the controllers read. Share one cache of a kind among everything that reads it.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
-use kruise_core::runtime::{CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kruise_core::runtime::{CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey, SlimPod};
 use kube_client::{Api, Client};
 
 use crate::api::{ImagePullJob, NodeImage};
@@ -37,6 +37,12 @@ pub fn node_cache(client: Client) -> CacheBuilder<Node, Node, NodeView> {
     CacheBuilder::new(Api::all(client))
         .name("nodes")
         .project(NodeView::of)
+}
+
+/// Returns the builder of the cache of all Pods, of which only what controllers read is kept. Share it with everything
+/// else in the process that reads Pods.
+pub fn pod_cache(client: Client) -> CacheBuilder<Pod, SlimPod> {
+    CacheBuilder::<Pod>::new(Api::all(client)).name("pods").decode()
 }
 
 /// What is kept of a Node.

@@ -7,7 +7,7 @@
 //! What a job would do now can be asked without a cluster:
 //! ```
 //! use kruise_imagepull::api::{ImagePullJob, NodeImage};
-//! use kruise_imagepull::plan::job::{plan_job, JobPlanConfig};
+//! use kruise_imagepull::plan::job::{JobContext, JobPlanConfig, plan_job};
 //! use serde_json::json;
 //!
 //! let job: ImagePullJob = serde_json::from_value(json!({
@@ -17,7 +17,7 @@
 //! }))?;
 //! let nodes = ["a", "b", "c"].map(|name| NodeImage::new(name, Default::default()));
 //! let now = "2030-01-01T00:00:00Z".parse()?;
-//! let plan = plan_job(&job, &nodes, now, &JobPlanConfig::default(), 0);
+//! let plan = plan_job(&job, &nodes, &JobContext::default(), now, &JobPlanConfig::default(), 0);
 //! let told: Vec<_> = plan.decisions.iter().map(|d| format!("{}: {}", d.node, d.verdict)).collect();
 //! assert_eq!(told[0], "a: dispatch: a slot is free");
 //! assert_eq!(told[2], "c: waits: as many nodes as parallelism allows are active");

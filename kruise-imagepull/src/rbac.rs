@@ -3,8 +3,7 @@
 //! Rights to write Events come on top if Events are recorded.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-
-use crate::api::GROUP;
+use kruise_core::api::names::GROUP;
 
 /// Returns the rights of the [job controller](crate::job) and the caches it reads.
 pub fn job_controller() -> Vec<PolicyRule> {
@@ -12,6 +11,7 @@ pub fn job_controller() -> Vec<PolicyRule> {
         rule(GROUP, "imagepulljobs", &["list", "watch", "delete"]),
         rule(GROUP, "imagepulljobs/status", &["patch"]),
         rule(GROUP, "nodeimages", &["get", "list", "watch", "patch"]),
+        rule("", "pods", &["list", "watch"]),
     ]
 }
 

@@ -82,6 +82,26 @@ async fn an_image_that_is_there_is_not_pulled_unless_the_policy_says_always() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_runtime_is_told_of_the_sandbox_of_the_job_and_of_the_agent() {
+    let world = world("nginx", &[task("1", 0, json!({}))]);
+    world.api.edit_node_image(NODE, |node| {
+        node["spec"]["images"]["nginx"]["sandboxConfig"] = json!({
+            "labels": {"l": "1"}, "annotations": {"a": "2", "apps.kruise.io/pulling-image-by": "me"},
+        });
+    });
+    let runtime = ScriptedRuntime::new();
+    let _agent = world.start_agent(NODE, &runtime);
+    ended(&world, "nginx", "1").await;
+    let request = runtime.pulls()[0].1.clone();
+    assert_eq!(request.labels, [("l".to_owned(), "1".to_owned())].into());
+    let annotations = [("a", "2"), ("apps.kruise.io/pulling-image-by", "kruise-daemon")];
+    assert_eq!(
+        request.annotations,
+        annotations.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn pulling_is_published_at_the_start() {
     let world = world("nginx", &[task("1", 3, json!({}))]);
     let runtime = ScriptedRuntime::taking(Duration::from_secs(300));

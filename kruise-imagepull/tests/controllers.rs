@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kruise_core::testing::build::PodBuilder;
 use kruise_imagepull::api::{ImagePullJobStatus, NodeImage, PullPhase};
 use kruise_imagepull::caches::NodeView;
 use kruise_imagepull::job::JobConfig;
@@ -372,4 +373,26 @@ async fn nodes_that_end_together_are_told_in_a_few_status_writes() {
     assert_eq!(completed(&world, "j").await.succeeded, 40);
     let writes = world.api.count(&["jobs PATCH", "imagepulljobs"]);
     assert!(writes <= 6, "{writes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_follows_the_pods_it_selects() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.api.create_fake_node(name);
+    }
+    let pod = |name: &str, node: &str| PodBuilder::new(name).label("app", "web").on_node(node);
+    world.api.set_pod(pod("one", "b"), "1");
+    world.start_controllers();
+    let spec = json!({"image": "nginx", "parallelism": 9, "podSelector": {"matchLabels": {"app": "web"}},
+        "completionPolicy": {"type": "Never"}});
+    world.api.create_job("j", spec);
+    pass(10).await;
+    assert_eq!(["a", "b", "c"].map(|name| tasks(&world, name)), [0, 1, 0]);
+    world.api.set_pod(pod("two", "c"), "2");
+    pass(10).await;
+    assert_eq!((tasks(&world, "c"), status(&world, "j").desired), (1, 2));
+    world.api.delete_pod("one");
+    pass(10).await;
+    assert_eq!(status(&world, "j").desired, 1);
 }

@@ -122,11 +122,16 @@ fn image_pull(
         .config(config.clone())
         .metrics(metrics)
         .build();
+    let (pods, pod_driver) = caches::pod_cache(reader.clone())
+        .config(config.clone())
+        .metrics(metrics)
+        .build();
     let (nodes, node_driver) = caches::node_cache(reader).config(config).metrics(metrics).build();
     manager
         .cache(&jobs, job_driver)
         .cache(&node_images, node_image_driver)
-        .cache(&nodes, node_driver);
+        .cache(&nodes, node_driver)
+        .cache(&pods, pod_driver);
 
     let mut config = JobConfig::default();
     config.runner.workers = usize::from(flags.imagepulljob_workers);
@@ -135,6 +140,7 @@ fn image_pull(
         client: leader_clients.client("imagepulljob-controller")?,
         jobs: jobs.clone(),
         node_images: node_images.clone(),
+        pods: Some(pods),
         clock: clock.clone(),
         events: sink(recorder, "imagepulljob-controller"),
     };

@@ -136,15 +136,18 @@ async fn pull(context: &WorkerContext, task: &PullTask, deadline: Instant) -> Re
             password: credential.password,
         })
     });
+    // What the agent says of itself wins over what a job says.
+    let mut annotations = task.sandbox.annotations.clone();
+    annotations.extend(context.annotations.clone());
     let mut denied = None;
     // Anonymous last: an image that everybody may pull is pulled in spite of credentials that expired.
     for credentials in known.chain([None]) {
         let request = PullRequest {
             image: image.clone(),
             credentials,
-            annotations: context.annotations.clone(),
+            labels: task.sandbox.labels.clone(),
+            annotations: annotations.clone(),
             timeout: Some(deadline.saturating_duration_since(Instant::now())),
-            ..PullRequest::default()
         };
         match context.images.pull_image(request).await {
             Ok(reference) => {

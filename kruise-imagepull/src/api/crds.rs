@@ -5,11 +5,15 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube_core::CustomResourceExt;
 
-use super::{ImagePullJob, NodeImage};
+use super::{ImageListPullJob, ImagePullJob, NodeImage};
 
-/// Returns the definitions of `ImagePullJob` and `NodeImage`, ready to apply. Works on Kubernetes 1.16 and later.
+/// Returns the definitions of `ImagePullJob`, `NodeImage` and `ImageListPullJob`, ready to apply. Works on Kubernetes 1.16 and later.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![plain(ImagePullJob::crd()), plain(NodeImage::crd())]
+    vec![
+        plain(ImagePullJob::crd()),
+        plain(NodeImage::crd()),
+        plain(ImageListPullJob::crd()),
+    ]
 }
 
 /// Takes out what the derive adds to optional fields and definitions written in Go do not have: `nullable`, `default`,

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    CompletionPolicyType, ImagePullJob, ImagePullJobPullPolicy, ImagePullPolicy, ImageTagPullPolicy,
-    NodeImage,
+    CompletionPolicy, CompletionPolicyType, ImageListPullJob, ImagePullJob, ImagePullJobPullPolicy,
+    ImagePullPolicy, ImageTagPullPolicy, NodeImage,
 };
 
 /// Seconds one attempt may take when nothing is said.
@@ -19,16 +19,33 @@ pub const DEFAULT_PARALLELISM: u32 = 1;
 /// is kept. `parallelism` stays absent, as OpenKruise leaves it.
 pub fn default_job(job: &mut ImagePullJob) {
     let spec = &mut job.spec;
-    let policy = spec
-        .pull_policy
-        .get_or_insert_with(ImagePullJobPullPolicy::default);
-    policy.timeout_seconds.get_or_insert(DEFAULT_TIMEOUT_SECONDS);
-    policy.backoff_limit.get_or_insert(DEFAULT_BACKOFF_LIMIT);
-    spec.completion_policy
-        .type_
-        .get_or_insert(CompletionPolicyType::Always);
-    spec.image_pull_policy
-        .get_or_insert(ImagePullPolicy::IfNotPresent);
+    default_template(
+        &mut spec.pull_policy,
+        &mut spec.completion_policy,
+        &mut spec.image_pull_policy,
+    );
+}
+
+/// Fills in of a list what [`default_job`] fills in of a job.
+pub fn default_list_job(list: &mut ImageListPullJob) {
+    let spec = &mut list.spec;
+    default_template(
+        &mut spec.pull_policy,
+        &mut spec.completion_policy,
+        &mut spec.image_pull_policy,
+    );
+}
+
+fn default_template(
+    pull: &mut Option<ImagePullJobPullPolicy>,
+    completion: &mut CompletionPolicy,
+    image_pull_policy: &mut Option<ImagePullPolicy>,
+) {
+    let pull = pull.get_or_insert_default();
+    pull.timeout_seconds.get_or_insert(DEFAULT_TIMEOUT_SECONDS);
+    pull.backoff_limit.get_or_insert(DEFAULT_BACKOFF_LIMIT);
+    completion.type_.get_or_insert(CompletionPolicyType::Always);
+    image_pull_policy.get_or_insert(ImagePullPolicy::IfNotPresent);
 }
 
 /// Fills in `createdAt` and the limits of each task, and sorts tasks and results by tag.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelectorRequirement, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policy::{CompletionPolicy, ImagePullPolicy};
+use super::policy::{CompletionPolicy, ImagePullPolicy, SandboxConfig};
 
 /// At most this many entries in `status.failedReasons`.
 pub const MAX_FAILED_REASONS: usize = 10;
@@ -32,7 +32,9 @@ pub const MAX_FAILED_REASONS: usize = 10;
     printcolumn = r#"{"name":"SUCCEED","type":"integer","jsonPath":".status.succeeded","description":"Number of nodes that have the image"}"#,
     printcolumn = r#"{"name":"FAILED","type":"integer","jsonPath":".status.failed","description":"Number of nodes that gave up"}"#,
     printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since the creation of this job"}"#,
-    printcolumn = r#"{"name":"MESSAGE","type":"string","jsonPath":".status.message","description":"Summary of the state of the job"}"#
+    printcolumn = r#"{"name":"MESSAGE","type":"string","jsonPath":".status.message","description":"Summary of the state of the job"}"#,
+    printcolumn = r#"{"name":"IMAGE","type":"string","priority":1,"jsonPath":".spec.image","description":"What is pulled"}"#,
+    printcolumn = r#"{"name":"REASON","type":"string","priority":1,"jsonPath":".status.failedReasons[0].message","description":"Most frequent reason for which nodes failed"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullJobSpec {
@@ -44,6 +46,9 @@ pub struct ImagePullJobSpec {
     /// Nodes to pull on; absent or empty selects every node that has a NodeImage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<ImagePullJobNodeSelector>,
+    /// Pods in the namespace of the job: their nodes are the ones to pull on. Excludes `selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_selector: Option<LabelSelector>,
     /// Nodes that pull at the same time, a number or a number as text; default 1, 0 pauses the job. No percentages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<IntOrString>,
@@ -53,6 +58,9 @@ pub struct ImagePullJobSpec {
     /// When the job is done; default `{type: Always}`.
     #[serde(default)]
     pub completion_policy: CompletionPolicy,
+    /// What the container runtime is told of the pods that the image is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_config: Option<SandboxConfig>,
     /// `IfNotPresent` (default) or `Always`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,

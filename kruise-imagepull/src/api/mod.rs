@@ -1,4 +1,4 @@
-//! The custom resources `ImagePullJob` and `NodeImage` (`apps.kruise.io/v1alpha1`): types, defaults, validation, CRDs.
+//! The custom resources `ImagePullJob`, `ImageListPullJob` and `NodeImage` (`apps.kruise.io/v1alpha1`): types, defaults, validation, CRDs.
 //!
 //! Everything here is data and pure functions. The JSON is OpenKruise's: the same names, the same fields left out when
 //! empty, times in UTC with whole seconds.
@@ -7,41 +7,42 @@ mod crds;
 mod defaults;
 mod image;
 mod job;
+mod list_job;
 mod nodeimage;
 mod policy;
 mod validation;
 
 pub use crds::crds;
 pub use defaults::{
-    DEFAULT_BACKOFF_LIMIT, DEFAULT_PARALLELISM, DEFAULT_TIMEOUT_SECONDS, default_job, default_node_image,
+    DEFAULT_BACKOFF_LIMIT, DEFAULT_PARALLELISM, DEFAULT_TIMEOUT_SECONDS, default_job, default_list_job,
+    default_node_image,
 };
 pub use image::{ImageKey, ImageKeyError};
 pub use job::{
     FailedReason, ImagePullJob, ImagePullJobNodeSelector, ImagePullJobPullPolicy, ImagePullJobSpec,
     ImagePullJobStatus, MAX_FAILED_REASONS,
 };
+pub use list_job::{FailedImageStatus, ImageListPullJob, ImageListPullJobSpec, ImageListPullJobStatus};
 pub use nodeimage::{
     ImageSpec, ImageStatus, ImageTagPullPolicy, ImageTagSpec, ImageTagStatus, NodeImage, NodeImageSpec,
     NodeImageStatus, PullPhase, SecretReference,
 };
-pub use policy::{CompletionPolicy, CompletionPolicyType, ImagePullPolicy};
+pub use policy::{CompletionPolicy, CompletionPolicyType, ImagePullPolicy, SandboxConfig};
 pub use validation::{
-    MAX_IMAGES_PER_NODE, ValidationError, ValidationErrorKind, parse_parallelism, validate_job,
-    validate_node_image,
+    MAX_IMAGES_PER_LIST, MAX_IMAGES_PER_NODE, ValidationError, ValidationErrorKind, parse_parallelism,
+    validate_job, validate_job_update, validate_list_job, validate_node_image,
 };
 
-/// API group of both kinds.
-pub const GROUP: &str = "apps.kruise.io";
 /// The served and stored version.
 pub const VERSION: &str = "v1alpha1";
-/// `GROUP/VERSION` as owner references carry it.
+/// Group and version as owner references carry it.
 pub const API_VERSION: &str = "apps.kruise.io/v1alpha1";
 /// Kind of the job, as owner references carry it.
 pub const JOB_KIND: &str = "ImagePullJob";
+/// Kind of the list of jobs, as owner references carry it.
+pub const LIST_JOB_KIND: &str = "ImageListPullJob";
 /// Kind of the per-node object.
 pub const NODE_IMAGE_KIND: &str = "NodeImage";
-/// Label key (any value) that keeps a NodeImage alive without a Node of its name.
-pub const FAKE_NODE_IMAGE_LABEL: &str = "apps.kruise.io/fake-nodeimage";
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policy::ImagePullPolicy;
+use super::policy::{ImagePullPolicy, SandboxConfig};
 
 /// Pull tasks of one node.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +27,8 @@ use super::policy::ImagePullPolicy;
     printcolumn = r#"{"name":"PULLING","type":"integer","jsonPath":".status.pulling","description":"Number of tasks that are pulling"}"#,
     printcolumn = r#"{"name":"SUCCEED","type":"integer","jsonPath":".status.succeeded","description":"Number of tasks that succeeded"}"#,
     printcolumn = r#"{"name":"FAILED","type":"integer","jsonPath":".status.failed","description":"Number of tasks that failed"}"#,
-    printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since the creation of this object"}"#
+    printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp","description":"Time since the creation of this object"}"#,
+    printcolumn = r#"{"name":"WAITING","type":"integer","priority":1,"jsonPath":".status.waiting","description":"Number of tasks that wait for others of this node"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct NodeImageSpec {
@@ -43,6 +44,9 @@ pub struct ImageSpec {
     /// Secrets that all tags of this image may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pull_secrets: Vec<SecretReference>,
+    /// What the container runtime is told of the pods that the image is for; the last job that says something wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_config: Option<SandboxConfig>,
     /// The tasks, sorted by tag.
     pub tags: Vec<ImageTagSpec>,
 }

@@ -1,10 +1,25 @@
-//! The small closed vocabularies of the two kinds.
+//! What the kinds share: completion policy, pull policy, sandbox configuration.
 //!
-//! Each keeps a value it does not know instead of failing to decode: an object that got past admission must be shown
+//! Each closed vocabulary keeps a value it does not know instead of failing to decode: an object that got past admission must be shown
 //! to its user with a message, not vanish from the cache.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// What the container runtime is told of the pods that an image is for. Some runtimes choose policies or snapshotters
+/// by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxConfig {
+    /// Labels of the sandbox.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the sandbox.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
 
 /// When a job counts as done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

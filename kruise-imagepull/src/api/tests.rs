@@ -20,7 +20,16 @@ fn printer_columns_of_jobs_end_with_the_message() {
         .clone()
         .expect("columns");
     let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(names, ["TOTAL", "ACTIVE", "SUCCEED", "FAILED", "AGE", "MESSAGE"]);
+    assert_eq!(
+        names,
+        [
+            "TOTAL", "ACTIVE", "SUCCEED", "FAILED", "AGE", "MESSAGE", "IMAGE", "REASON"
+        ]
+    );
+    assert!(
+        columns[6..].iter().all(|column| column.priority == Some(1)),
+        "only with -o wide"
+    );
 }
 
 #[test]

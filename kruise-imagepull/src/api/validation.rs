@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use thiserror::Error;
 
 use super::defaults::{DEFAULT_PARALLELISM, DEFAULT_TIMEOUT_SECONDS};
 use super::{
-    CompletionPolicyType, ImageKey, ImageKeyError, ImagePullJob, ImagePullJobNodeSelector, NodeImage,
+    CompletionPolicy, CompletionPolicyType, ImageKey, ImageKeyError, ImageListPullJob, ImagePullJob,
+    ImagePullJobNodeSelector, ImagePullJobPullPolicy, NodeImage,
 };
 
+/// A list of images is at most this long.
+pub const MAX_IMAGES_PER_LIST: usize = 255;
 /// A NodeImage holds at most this many image names.
 pub const MAX_IMAGES_PER_NODE: usize = 256;
 
@@ -31,6 +34,18 @@ pub enum ValidationErrorKind {
     /// Both ways to select nodes are used.
     #[error("names can not be used together with matchLabels or matchExpressions")]
     NamesWithLabels,
+    /// Nodes are selected both directly and by their pods.
+    #[error("can not be used together with selector")]
+    PodsWithNodes,
+    /// More images than a list may hold.
+    #[error("holds {0} images, the limit is {MAX_IMAGES_PER_LIST}")]
+    ListTooLong(usize),
+    /// An image is listed twice.
+    #[error("the image {0:?} is listed twice")]
+    DuplicateImage(String),
+    /// A field that can not be changed was changed.
+    #[error("can not be changed; create a new job instead")]
+    Immutable,
     /// A node is named twice.
     #[error("the name {0:?} is listed twice")]
     DuplicateName(String),
@@ -93,15 +108,44 @@ impl ValidationErrorKind {
 pub fn validate_job(job: &ImagePullJob) -> Vec<ValidationError> {
     let mut errors = Errors::default();
     let spec = &job.spec;
-    if let Some(selector) = &spec.selector {
-        check_selector(selector, &mut errors);
+    check_nodes(spec.selector.as_ref(), spec.pod_selector.as_ref(), &mut errors);
+    check_image("spec.image", &spec.image, &mut errors);
+    check_completion(&spec.completion_policy, spec.pull_policy.as_ref(), &mut errors);
+    if let Err(kind) = parse_parallelism(spec.parallelism.as_ref()) {
+        errors.add("spec.parallelism", kind);
     }
-    if spec.image.is_empty() {
-        errors.add("spec.image", ValidationErrorKind::Required);
-    } else if let Err(error) = ImageKey::parse(&spec.image) {
-        errors.add("spec.image", ValidationErrorKind::Image(error));
+    errors.0
+}
+
+/// Returns what a change from `old` to `new` must not change: the pull secrets, whose copies are made once. Empty means
+/// that it may happen.
+pub fn validate_job_update(old: &[String], new: &[String]) -> Vec<ValidationError> {
+    let mut errors = Errors::default();
+    if old != new {
+        errors.add("spec.pullSecrets", ValidationErrorKind::Immutable);
     }
-    check_completion(job, &mut errors);
+    errors.0
+}
+
+/// Returns everything that is wrong with a list of images. Empty means valid.
+pub fn validate_list_job(list: &ImageListPullJob) -> Vec<ValidationError> {
+    let mut errors = Errors::default();
+    let spec = &list.spec;
+    check_nodes(spec.selector.as_ref(), spec.pod_selector.as_ref(), &mut errors);
+    match spec.images.len() {
+        0 => errors.add("spec.images", ValidationErrorKind::Required),
+        1..=MAX_IMAGES_PER_LIST => {}
+        length => errors.add("spec.images", ValidationErrorKind::ListTooLong(length)),
+    }
+    let mut seen = BTreeSet::new();
+    for (index, image) in spec.images.iter().take(MAX_IMAGES_PER_LIST).enumerate() {
+        let path = format!("spec.images[{index}]");
+        check_image(&path, image, &mut errors);
+        if !seen.insert(image) {
+            errors.add(path, ValidationErrorKind::DuplicateImage(image.clone()));
+        }
+    }
+    check_completion(&spec.completion_policy, spec.pull_policy.as_ref(), &mut errors);
     if let Err(kind) = parse_parallelism(spec.parallelism.as_ref()) {
         errors.add("spec.parallelism", kind);
     }
@@ -171,6 +215,35 @@ pub fn parse_parallelism(value: Option<&IntOrString>) -> Result<u32, ValidationE
     Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+fn check_image(path: &str, image: &str, errors: &mut Errors) {
+    if image.is_empty() {
+        errors.add(path, ValidationErrorKind::Required);
+    } else if let Err(error) = ImageKey::parse(image) {
+        errors.add(path, ValidationErrorKind::Image(error));
+    }
+}
+
+fn check_nodes(
+    selector: Option<&ImagePullJobNodeSelector>,
+    pod_selector: Option<&LabelSelector>,
+    errors: &mut Errors,
+) {
+    if let Some(selector) = selector {
+        check_selector(selector, errors);
+    }
+    let Some(pod_selector) = pod_selector else { return };
+    if selector.is_some() {
+        errors.add("spec.podSelector", ValidationErrorKind::PodsWithNodes);
+    }
+    for (index, expression) in pod_selector.match_expressions.iter().flatten().enumerate() {
+        check_expression(
+            &format!("spec.podSelector.matchExpressions[{index}]"),
+            expression,
+            errors,
+        );
+    }
+}
+
 fn check_selector(selector: &ImagePullJobNodeSelector, errors: &mut Errors) {
     let by_label = !selector.match_labels.is_empty() || !selector.match_expressions.is_empty();
     if let Some(names) = &selector.names {
@@ -225,16 +298,15 @@ fn check_expression(path: &str, expression: &LabelSelectorRequirement, errors: &
     }
 }
 
-fn check_completion(job: &ImagePullJob, errors: &mut Errors) {
+fn check_completion(
+    policy: &CompletionPolicy,
+    pull_policy: Option<&ImagePullJobPullPolicy>,
+    errors: &mut Errors,
+) {
     const PATH: &str = "spec.completionPolicy";
-    let policy = &job.spec.completion_policy;
     match policy.effective_type() {
         CompletionPolicyType::Always => {
-            let timeout = job
-                .spec
-                .pull_policy
-                .as_ref()
-                .and_then(|policy| policy.timeout_seconds);
+            let timeout = pull_policy.and_then(|policy| policy.timeout_seconds);
             let timeout_seconds = i64::from(timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS));
             if policy
                 .active_deadline_seconds

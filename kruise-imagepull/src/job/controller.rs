@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kruise_core::runtime::{
     Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
-    ObjectKey, Outcome, Reconciler, Subscription,
+    Index, ObjectKey, Outcome, Reconciler, SlimPod, Subscription,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -15,13 +15,13 @@ use parking_lot::Mutex;
 use super::dispatcher::Dispatcher;
 use super::pace::StatusPace;
 use super::{JobConfig, notes};
-use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage};
+use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage, SecretReference};
 use crate::caches::states;
 use crate::error::ApiError;
 use crate::events::EventSink;
-use crate::plan::job::{JobPlan, plan_job, status_differs, status_patch};
+use crate::plan::job::{JobContext, JobPlan, plan_job, status_differs, status_patch};
 use crate::plan::route::JobRoutes;
-use crate::plan::select::NodeSelection;
+use crate::plan::select::{NodeSelection, pod_nodes};
 
 /// What the job controller needs from its host.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct JobDependencies {
     pub jobs: Cache<ImagePullJob>,
     /// All NodeImages.
     pub node_images: Cache<NodeImage>,
+    /// All Pods. Without them, jobs with a `podSelector` say that they can not be served.
+    pub pods: Option<Cache<SlimPod>>,
     /// Wall clock for start, completion, deadline and TTL.
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
@@ -83,22 +85,40 @@ pub fn job_controller(
         }
     });
     let runner = config.runner.clone();
+    let pods = dependencies.pods.clone().map(|pods| {
+        let by_namespace = pods.index(|pod: &SlimPod| pod.key.namespace.clone());
+        (pods, by_namespace)
+    });
+    let watched_pods = dependencies.pods.clone();
     let reconciler = JobReconciler {
         dispatcher,
         pace: StatusPace::new(config.status_interval),
         expectations,
         dependencies,
         config,
+        pods,
         _routes: subscription,
     };
-    Ok(Controller::builder("imagepulljob-controller", jobs, reconciler)
+    let mut builder = Controller::builder("imagepulljob-controller", jobs, reconciler)
         .config(runner)
-        .watches(&node_images, move |delta: &Delta<NodeImage>, enqueue| {
+        .watches(&node_images, {
+            let routes = routes.clone();
+            move |delta: &Delta<NodeImage>, enqueue| {
+                let (old, new) = states(delta);
+                routes.lock().route(old, new, |key| enqueue(key.clone()));
+            }
+        });
+    if let Some(pods) = &watched_pods {
+        builder = builder.watches(pods, move |delta: &Delta<SlimPod>, enqueue| {
             let (old, new) = states(delta);
-            routes.lock().route(old, new, |key| enqueue(key.clone()));
-        })
-        .build())
+            routes.lock().route_pod(old, new, |key| enqueue(key.clone()));
+        });
+    }
+    Ok(builder.build())
 }
+
+/// Pods by namespace.
+type PodIndex = Index<SlimPod, Arc<str>>;
 
 /// Reconciles ImagePullJobs; made by [`job_controller`].
 #[derive(Debug)]
@@ -108,6 +128,7 @@ pub struct JobReconciler {
     expectations: Expectations,
     dispatcher: Arc<Dispatcher>,
     pace: StatusPace,
+    pods: Option<(Cache<SlimPod>, PodIndex)>,
     _routes: Subscription,
 }
 
@@ -126,10 +147,12 @@ impl Reconciler for JobReconciler {
         if let Expected::Waiting { retry_after, .. } = self.expectations.check(uid) {
             return Ok(Outcome::RequeueAfter(retry_after.min(self.config.settle_retry)));
         }
-        let nodes = self.selected(&job);
+        let context = self.context(&job);
+        let nodes = self.selected(&job, &context);
         let plan = plan_job(
             &job,
             nodes.iter().map(AsRef::as_ref),
+            &context,
             self.dependencies.clock.now(),
             &self.config.plan,
             self.config.seed,
@@ -173,10 +196,36 @@ impl Reconciler for JobReconciler {
 }
 
 impl JobReconciler {
+    /// Gathers what the job depends on beside NodeImages.
+    fn context(&self, job: &ImagePullJob) -> JobContext {
+        let mut context = JobContext {
+            secrets: own_secrets(job),
+            ..JobContext::default()
+        };
+        if let Some(selector) = &job.spec.pod_selector {
+            let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
+            match &self.pods {
+                Some((cache, by_namespace)) => {
+                    let pods = cache.by_index(by_namespace, &Arc::from(namespace));
+                    // A selector that can not be read is told with everything else that is wrong with the job.
+                    context.pod_nodes =
+                        pod_nodes(selector, namespace, pods.iter().map(AsRef::as_ref)).unwrap_or_default();
+                }
+                None => {
+                    context.blocked = true;
+                    context
+                        .troubles
+                        .push("podSelector is not supported here: pods are not watched".to_owned());
+                }
+            }
+        }
+        context
+    }
+
     /// Returns the NodeImages to plan with: the named ones, or all.
-    fn selected(&self, job: &ImagePullJob) -> Vec<Arc<NodeImage>> {
+    fn selected(&self, job: &ImagePullJob, context: &JobContext) -> Vec<Arc<NodeImage>> {
         let cache = &self.dependencies.node_images;
-        let selection = NodeSelection::of(job.spec.selector.as_ref()).ok();
+        let selection = NodeSelection::of(&job.spec, &context.pod_nodes).ok();
         match selection.as_ref().and_then(NodeSelection::names) {
             Some(names) => names
                 .filter_map(|name| cache.get(&ObjectKey::cluster(name)))
@@ -242,4 +291,15 @@ impl JobReconciler {
     fn api(&self, key: &ObjectKey) -> Api<ImagePullJob> {
         Api::namespaced(self.dependencies.client.clone(), key.namespace_str())
     }
+}
+
+/// Returns the pull secrets of a job where they are.
+fn own_secrets(job: &ImagePullJob) -> Vec<SecretReference> {
+    let namespace = job.metadata.namespace.clone().unwrap_or_default();
+    let names = job.spec.pull_secrets.iter();
+    let reference = |name: &String| SecretReference {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    };
+    names.map(reference).collect()
 }

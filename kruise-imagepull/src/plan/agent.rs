@@ -25,7 +25,7 @@ use super::status_patch::recount;
 use super::time::stamp;
 use crate::api::{
     ImageKey, ImagePullPolicy, ImageSpec, ImageTagPullPolicy, ImageTagSpec, ImageTagStatus, NodeImage,
-    NodeImageStatus, PullPhase, SecretReference,
+    NodeImageStatus, PullPhase, SandboxConfig, SecretReference,
 };
 
 #[cfg(test)]
@@ -51,6 +51,8 @@ pub struct PullTask {
     pub policy: ImageTagPullPolicy,
     /// An image that is on the node already is enough.
     pub accept_present: bool,
+    /// What the runtime is told of the pods that the image is for.
+    pub sandbox: SandboxConfig,
     /// Secrets to look for credentials in.
     pub secrets: Vec<SecretReference>,
     /// Whom to tell about a failure.
@@ -374,6 +376,7 @@ fn pull_task(key: &ImageKey, image: &ImageSpec, task: &ImageTagSpec) -> Result<P
             .image_pull_policy
             .as_ref()
             .is_some_and(ImagePullPolicy::accepts_present),
+        sandbox: image.sandbox_config.clone().unwrap_or_default(),
         secrets: image.pull_secrets.clone(),
         owners: task.owner_references.clone(),
     })

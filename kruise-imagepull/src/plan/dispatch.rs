@@ -1,7 +1,9 @@
-//! Handing the task of a job to one node: the JSON patch that adds or renews exactly one entry of a NodeImage.
+//! Handing the tasks of jobs to one node: the JSON patch that adds or renews exactly their entries of a NodeImage.
 //!
 //! The patch starts with a `test` of the resourceVersion it was computed from, so two writers never lose each other's
 //! entries (kruise#1517): one of them is refused and looks again. Whole objects are never written.
+
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use json_patch::jsonptr::PointerBuf;
@@ -12,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::time::{backoff_limit, pick, stamp, timeout_seconds};
 use crate::api::{
-    API_VERSION, ImageKey, ImagePullJob, ImagePullPolicy, ImageSpec, ImageTagPullPolicy, ImageTagSpec,
-    JOB_KIND, MAX_IMAGES_PER_NODE, NodeImage, SecretReference,
+    API_VERSION, CompletionPolicy, ImageKey, ImagePullJob, ImagePullJobPullPolicy, ImagePullPolicy,
+    ImageSpec, ImageTagPullPolicy, ImageTagSpec, JOB_KIND, MAX_IMAGES_PER_NODE, NodeImage, SandboxConfig,
+    SecretReference,
 };
 
 /// Seconds a daily task may take in all, unless one attempt alone may take longer.
@@ -24,7 +27,7 @@ const NEVER_TTL_JITTER: u64 = 1200;
 /// Width of the jitter of the life of other results.
 const ALWAYS_TTL_JITTER: u64 = 300;
 
-/// What to write to one node for one job.
+/// What handing out a task to a node comes to.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Dispatch {
@@ -37,25 +40,32 @@ pub enum Dispatch {
 }
 
 /// Everything about a job that dispatching needs, computed once for all nodes.
-#[derive(Clone, Debug)]
-pub struct JobTask<'a> {
-    job: &'a ImagePullJob,
-    uid: &'a str,
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobTask {
+    uid: String,
     key: ImageKey,
     owner: ObjectReference,
     secrets: Vec<SecretReference>,
+    pull_policy: ImagePullJobPullPolicy,
+    completion: CompletionPolicy,
+    sandbox_config: Option<SandboxConfig>,
+    image_pull_policy: ImagePullPolicy,
     ttl_margin_seconds: i64,
 }
 
-impl<'a> JobTask<'a> {
-    /// Prepares the task of `job`, whose image is `key`. `ttl_margin_seconds` is added to the life of results.
-    pub fn new(job: &'a ImagePullJob, key: ImageKey, ttl_margin_seconds: i64) -> Self {
-        let meta = job.meta();
-        let namespace = meta.namespace.clone().unwrap_or_default();
-        let secrets = job.spec.pull_secrets.iter();
+impl JobTask {
+    /// Prepares the task of `job`, whose image is `key`, with the pull secrets that nodes can read. `ttl_margin_seconds`
+    /// is added to the life of results.
+    pub fn new(
+        job: &ImagePullJob,
+        key: ImageKey,
+        secrets: Vec<SecretReference>,
+        ttl_margin_seconds: i64,
+    ) -> Self {
+        let (meta, spec) = (job.meta(), &job.spec);
+        let image_pull_policy = spec.image_pull_policy.clone();
         Self {
-            job,
-            uid: meta.uid.as_deref().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
             key,
             owner: ObjectReference {
                 api_version: Some(API_VERSION.to_owned()),
@@ -65,12 +75,11 @@ impl<'a> JobTask<'a> {
                 uid: meta.uid.clone(),
                 ..ObjectReference::default()
             },
-            secrets: secrets
-                .map(|name| SecretReference {
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                })
-                .collect(),
+            secrets,
+            pull_policy: spec.pull_policy.clone().unwrap_or_default(),
+            completion: spec.completion_policy.clone(),
+            sandbox_config: spec.sandbox_config.clone(),
+            image_pull_policy: image_pull_policy.unwrap_or(ImagePullPolicy::IfNotPresent),
             ttl_margin_seconds,
         }
     }
@@ -80,111 +89,25 @@ impl<'a> JobTask<'a> {
         &self.key
     }
 
+    /// Returns the uid of the job.
+    pub fn job_uid(&self) -> &str {
+        &self.uid
+    }
+
     /// Returns whether `task` was handed out by this job.
     pub fn owns(&self, task: &ImageTagSpec) -> bool {
         task.owner_references
             .iter()
-            .any(|owner| owner.uid.as_deref() == Some(self.uid))
+            .any(|owner| owner.uid.as_deref() == Some(&self.uid))
     }
 
-    /// Returns what to write to `node` so that it pulls for this job.
-    ///
-    /// A tag that is there already gets a new version, this job as a further owner and a fresh `createdAt`; its limits
-    /// stay those of the first job. A new tag starts one above the version of a result that is still in the status, so
-    /// that no old result is taken for the new one.
+    /// Returns what to write to `node` so that it pulls for this job: a [`NodeBatch`] of one.
     pub fn dispatch(&self, node: &NodeImage, now: Timestamp, seed: u64) -> Dispatch {
-        let mut ops = Ops::guarded(node);
-        let images = &node.spec.images;
-        let Some(image) = images.get(&self.key.name) else {
-            if images.len() >= MAX_IMAGES_PER_NODE {
-                return Dispatch::NodeFull;
-            }
-            let image = ImageSpec {
-                pull_secrets: self.secrets.clone(),
-                tags: vec![self.new_task(node, now, seed)],
-            };
-            if images.is_empty() {
-                ops.add(["spec", "images"], json!({ &self.key.name: image }));
-            } else {
-                ops.add(["spec", "images", &self.key.name], json!(image));
-            }
-            return Dispatch::Patch(ops.0);
-        };
-        let base = ["spec", "images", self.key.name.as_str()];
-        match image
-            .tags
-            .iter()
-            .enumerate()
-            .find(|(_, task)| task.tag == self.key.tag)
-        {
-            Some((_, task)) if self.owns(task) => return Dispatch::AlreadyThere,
-            Some((index, task)) => {
-                let pull_policy = self.pull_policy(node, seed);
-                self.join(
-                    &mut ops,
-                    &[&base[..], &["tags", &index.to_string()]].concat(),
-                    task,
-                    pull_policy,
-                    now,
-                );
-            }
-            None => {
-                let after = image.tags.iter().position(|task| task.tag > self.key.tag);
-                let index = after.unwrap_or(image.tags.len()).to_string();
-                ops.add(
-                    base.into_iter().chain(["tags", &index]),
-                    json!(self.new_task(node, now, seed)),
-                );
-            }
-        }
-        self.add_secrets(&mut ops, &base, image);
-        Dispatch::Patch(ops.0)
-    }
-
-    fn join(
-        &self,
-        ops: &mut Ops,
-        base: &[&str],
-        task: &ImageTagSpec,
-        mine: ImageTagPullPolicy,
-        now: Timestamp,
-    ) {
-        let at = |rest: &[&'static str]| [base, rest].concat();
-        ops.add(at(&["version"]), json!(task.version.saturating_add(1)));
-        ops.add(at(&["createdAt"]), json!(stamp(now)));
-        ops.add(at(&["imagePullPolicy"]), json!(self.image_pull_policy()));
-        if task.owner_references.is_empty() {
-            ops.add(at(&["ownerReferences"]), json!([self.owner]));
-        } else {
-            ops.add(at(&["ownerReferences", "-"]), json!(self.owner));
-        }
-        match &task.pull_policy {
-            None => ops.add(at(&["pullPolicy"]), json!(mine)),
-            Some(policy) if policy.ttl_seconds_after_finished.is_none() => {
-                ops.add(
-                    at(&["pullPolicy", "ttlSecondsAfterFinished"]),
-                    json!(mine.ttl_seconds_after_finished),
-                );
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn add_secrets(&self, ops: &mut Ops, base: &[&str; 3], image: &ImageSpec) {
-        let missing: Vec<_> = self
-            .secrets
-            .iter()
-            .filter(|secret| !image.pull_secrets.contains(secret))
-            .collect();
-        if missing.is_empty() {
-            return;
-        }
-        if image.pull_secrets.is_empty() {
-            ops.add(base.iter().copied().chain(["pullSecrets"]), json!(missing));
-        } else {
-            for secret in missing {
-                ops.add(base.iter().copied().chain(["pullSecrets", "-"]), json!(secret));
-            }
+        let mut batch = NodeBatch::new(node);
+        match batch.add(self, now, seed) {
+            Added::AlreadyThere => Dispatch::AlreadyThere,
+            Added::NodeFull => Dispatch::NodeFull,
+            Added::Yes => Dispatch::Patch(batch.ops.0),
         }
     }
 
@@ -198,25 +121,16 @@ impl<'a> JobTask<'a> {
             version: seen.saturating_add(1),
             pull_policy: Some(self.pull_policy(node, seed)),
             owner_references: vec![self.owner.clone()],
-            image_pull_policy: Some(self.image_pull_policy()),
+            image_pull_policy: Some(self.image_pull_policy.clone()),
         }
-    }
-
-    fn image_pull_policy(&self) -> ImagePullPolicy {
-        self.job
-            .spec
-            .image_pull_policy
-            .clone()
-            .unwrap_or(ImagePullPolicy::IfNotPresent)
     }
 
     fn pull_policy(&self, node: &NodeImage, seed: u64) -> ImageTagPullPolicy {
         let node_name = node.metadata.name.as_deref().unwrap_or_default();
-        let draw = |bound| i64::try_from(pick(seed, (node_name, self.uid), bound)).unwrap_or(0);
-        let policy = self.job.spec.pull_policy.as_ref();
-        let timeout = timeout_seconds(policy.and_then(|policy| policy.timeout_seconds));
-        let retries = backoff_limit(policy.and_then(|policy| policy.backoff_limit));
-        let completion = &self.job.spec.completion_policy;
+        let draw = |bound| i64::try_from(pick(seed, (node_name, &self.uid), bound)).unwrap_or(0);
+        let timeout = timeout_seconds(self.pull_policy.timeout_seconds);
+        let retries = backoff_limit(self.pull_policy.backoff_limit);
+        let completion = &self.completion;
         let (ttl, deadline) = if completion.is_never() {
             let ttl =
                 NEVER_TTL_SECONDS - i64::try_from(NEVER_TTL_JITTER / 2).unwrap_or(0) + draw(NEVER_TTL_JITTER);
@@ -242,7 +156,160 @@ impl<'a> JobTask<'a> {
     }
 }
 
+/// What became of one task in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// The patch holds it.
+    Yes,
+    /// The node has it already.
+    AlreadyThere,
+    /// The node holds as many images as it may.
+    NodeFull,
+}
+
+/// The tasks of several jobs for one node, written together: one request, one new resourceVersion, one event, however
+/// many jobs there are.
+#[derive(Clone, Debug)]
+pub struct NodeBatch<'a> {
+    /// What the node will look like; cloned at the first change.
+    node: Cow<'a, NodeImage>,
+    ops: Ops,
+}
+
+impl<'a> NodeBatch<'a> {
+    /// Begins a batch for a node.
+    pub fn new(node: &'a NodeImage) -> Self {
+        Self {
+            node: Cow::Borrowed(node),
+            ops: Ops::guarded(node),
+        }
+    }
+
+    /// Adds the task of a job.
+    ///
+    /// A tag that is there already gets a new version, the job as a further owner and a fresh `createdAt`; its limits
+    /// stay those of the first job. A new tag starts one above the version of a result that is still in the status, so
+    /// that no old result is taken for the new one.
+    pub fn add(&mut self, job: &JobTask, now: Timestamp, seed: u64) -> Added {
+        let key = &job.key;
+        let images = &self.node.spec.images;
+        let known = images.get(&key.name);
+        if known.is_none() && images.len() >= MAX_IMAGES_PER_NODE {
+            return Added::NodeFull;
+        }
+        if self
+            .node
+            .task(&key.name, &key.tag)
+            .is_some_and(|task| job.owns(task))
+        {
+            return Added::AlreadyThere;
+        }
+        let (no_images, new_task) = (images.is_empty(), job.new_task(&self.node, now, seed));
+        let node = self.node.to_mut();
+        let ops = &mut self.ops;
+        let base = ["spec", "images", key.name.as_str()];
+        let Some(image) = node.spec.images.get_mut(&key.name) else {
+            let image = ImageSpec {
+                pull_secrets: job.secrets.clone(),
+                sandbox_config: job.sandbox_config.clone(),
+                tags: vec![new_task],
+            };
+            if no_images {
+                ops.add(["spec", "images"], json!({ &key.name: image }));
+            } else {
+                ops.add(base, json!(image));
+            }
+            node.spec.images.insert(key.name.clone(), image);
+            return Added::Yes;
+        };
+        match image
+            .tags
+            .iter_mut()
+            .enumerate()
+            .find(|(_, task)| task.tag == key.tag)
+        {
+            Some((index, task)) => join(
+                ops,
+                [&base[..], &["tags", &index.to_string()]].concat(),
+                task,
+                new_task,
+            ),
+            None => {
+                let after = image.tags.iter().position(|task| task.tag > key.tag);
+                let index = after.unwrap_or(image.tags.len());
+                ops.add(
+                    base.into_iter().chain(["tags", &index.to_string()]),
+                    json!(new_task),
+                );
+                image.tags.insert(index, new_task);
+            }
+        }
+        add_secrets(ops, &base, image, &job.secrets);
+        if job.sandbox_config.is_some() && image.sandbox_config != job.sandbox_config {
+            ops.add(
+                base.into_iter().chain(["sandboxConfig"]),
+                json!(job.sandbox_config),
+            );
+            image.sandbox_config.clone_from(&job.sandbox_config);
+        }
+        Added::Yes
+    }
+
+    /// Returns the JSON patch, guarded by a `test` of the resourceVersion; `None` if there is nothing to write.
+    pub fn into_patch(self) -> Option<Patch> {
+        Some(self.ops.0).filter(|patch| patch.0.len() > 1)
+    }
+}
+
+/// Makes the job of `new` a further owner of `task`.
+fn join(ops: &mut Ops, base: Vec<&str>, task: &mut ImageTagSpec, new: ImageTagSpec) {
+    let mut add = |rest: &[&str], value| ops.add([&base[..], rest].concat(), value);
+    task.version = task.version.saturating_add(1);
+    add(&["version"], json!(task.version));
+    task.created_at = new.created_at;
+    add(&["createdAt"], json!(task.created_at));
+    task.image_pull_policy = new.image_pull_policy;
+    add(&["imagePullPolicy"], json!(task.image_pull_policy));
+    if task.owner_references.is_empty() {
+        add(&["ownerReferences"], json!(new.owner_references));
+    } else {
+        for owner in &new.owner_references {
+            add(&["ownerReferences", "-"], json!(owner));
+        }
+    }
+    task.owner_references.extend(new.owner_references);
+    match &mut task.pull_policy {
+        None => {
+            add(&["pullPolicy"], json!(new.pull_policy));
+            task.pull_policy = new.pull_policy;
+        }
+        Some(policy) if policy.ttl_seconds_after_finished.is_none() => {
+            let ttl = new
+                .pull_policy
+                .and_then(|policy| policy.ttl_seconds_after_finished);
+            add(&["pullPolicy", "ttlSecondsAfterFinished"], json!(ttl));
+            policy.ttl_seconds_after_finished = ttl;
+        }
+        Some(_) => {}
+    }
+}
+
+fn add_secrets(ops: &mut Ops, base: &[&str; 3], image: &mut ImageSpec, secrets: &[SecretReference]) {
+    for secret in secrets {
+        if image.pull_secrets.contains(secret) {
+            continue;
+        }
+        if image.pull_secrets.is_empty() {
+            ops.add(base.iter().copied().chain(["pullSecrets"]), json!([secret]));
+        } else {
+            ops.add(base.iter().copied().chain(["pullSecrets", "-"]), json!(secret));
+        }
+        image.pull_secrets.push(secret.clone());
+    }
+}
+
 /// Operations of one patch, the first of which is the guard.
+#[derive(Clone, Debug)]
 pub(crate) struct Ops(pub(crate) Patch);
 
 impl Ops {

@@ -16,8 +16,8 @@ use super::dispatch::{Dispatch, JobTask};
 use super::select::NodeSelection;
 use super::time::{left, seconds_since, sooner, stamp};
 use crate::api::{
-    ImageKey, ImagePullJob, ImagePullJobStatus, NodeImage, PullPhase, ValidationError, parse_parallelism,
-    validate_job,
+    ImageKey, ImagePullJob, ImagePullJobStatus, MAX_IMAGES_PER_NODE, NodeImage, PullPhase, SecretReference,
+    ValidationError, parse_parallelism, validate_job,
 };
 
 mod reasons;
@@ -51,11 +51,27 @@ impl Default for JobPlanConfig {
     }
 }
 
+/// What a job needs to know beside itself and the NodeImages. The default is right for a job without `podSelector` and
+/// `pullSecrets`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobContext {
+    /// The nodes of the pods that `podSelector` selects, see [`pod_nodes`](super::select::pod_nodes).
+    pub pod_nodes: Vec<String>,
+    /// The pull secrets as nodes can read them, see [`secrets`](super::secrets).
+    pub secrets: Vec<SecretReference>,
+    /// What is amiss, for the message of the job.
+    pub troubles: Vec<String>,
+    /// What is amiss keeps the job from handing out its task.
+    pub blocked: bool,
+}
+
 /// What a job has to do now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobPlan<'a> {
     /// The job is done and its time is over: delete it, and do nothing else.
     pub delete: bool,
+    /// The task that is handed out.
+    pub task: Option<JobTask>,
     /// Nodes to hand the task to, in this order. Each write stands for itself.
     pub dispatch: Vec<NodeDispatch<'a>>,
     /// The status as it should be. Write it if [`status_differs`] says so.
@@ -104,6 +120,8 @@ pub enum Verdict {
     Paused,
     /// The node holds as many images as it may.
     NodeFull,
+    /// The job can not hand out tasks now.
+    Blocked,
     /// The job ended before the node had its turn or an answer.
     TooLate,
 }
@@ -118,6 +136,7 @@ impl fmt::Display for Verdict {
             Self::NoSlot => "waits: as many nodes as parallelism allows are active",
             Self::Paused => "waits: parallelism is 0",
             Self::NodeFull => "waits: the NodeImage holds as many images as it may",
+            Self::Blocked => "waits: the job says what is amiss",
             Self::TooLate => "failed: the job ended first",
         })
     }
@@ -130,6 +149,7 @@ impl fmt::Display for Verdict {
 pub fn plan_job<'a>(
     job: &ImagePullJob,
     nodes: impl IntoIterator<Item = &'a NodeImage>,
+    context: &JobContext,
     now: Timestamp,
     config: &JobPlanConfig,
     seed: u64,
@@ -147,7 +167,7 @@ pub fn plan_job<'a>(
         .collect();
     let parsed = (
         ImageKey::parse(&job.spec.image),
-        NodeSelection::of(job.spec.selector.as_ref()),
+        NodeSelection::of(&job.spec, &context.pod_nodes),
         parse_parallelism(job.spec.parallelism.as_ref()),
     );
     let (true, (Ok(key), Ok(selection), Ok(parallelism))) = (invalid.is_empty(), parsed) else {
@@ -155,7 +175,7 @@ pub fn plan_job<'a>(
     };
 
     let margin = i64::try_from(config.ttl_margin.as_secs()).unwrap_or(i64::MAX);
-    let task = JobTask::new(job, key, margin);
+    let task = JobTask::new(job, key, context.secrets.clone(), margin);
     let mut selected: Vec<(usize, &str, &NodeImage)> = nodes
         .into_iter()
         .filter(|node| selection.selects_node_image(node))
@@ -190,7 +210,9 @@ pub fn plan_job<'a>(
         start_time: Some(start_time),
         ..ImagePullJobStatus::default()
     };
-    if !completion.is_never() && tally.unfinished() == 0 {
+    // With what is amiss, no nodes may mean that they are not known.
+    let unknown = context.blocked && tally.desired == 0;
+    if !completion.is_never() && tally.unfinished() == 0 && !unknown {
         status.completion_time = Some(stamp(now));
         status.message = MESSAGE_COMPLETED.to_owned();
     } else if time_left == Some(None) {
@@ -203,19 +225,24 @@ pub fn plan_job<'a>(
         status.completion_time = Some(stamp(now));
         status.message = MESSAGE_DEADLINE.to_owned();
     } else {
-        status.message = tally.message();
         if let Some(Some(time_left)) = time_left {
             plan.requeue_after = Some(time_left.max(Duration::from_secs(1)));
+        }
+        if context.blocked {
+            let waiting = decisions.iter_mut().filter(|d| d.verdict == Verdict::NoSlot);
+            waiting.for_each(|decision| decision.verdict = Verdict::Blocked);
         }
         plan.dispatch = fill_slots(&mut decisions, &selected, parallelism, tally.active, |node| {
             task.dispatch(node, now, seed)
         });
-        if decisions
+        let full = decisions
             .iter()
-            .any(|decision| decision.verdict == Verdict::NodeFull)
-        {
+            .filter(|d| d.verdict == Verdict::NodeFull)
+            .count();
+        if full > 0 {
             plan.requeue_after = sooner(plan.requeue_after, Some(config.full_node_retry));
         }
+        status.message = tally.message(full, &context.troubles);
     }
     status.desired = count(tally.desired);
     status.active = count(tally.active);
@@ -233,6 +260,7 @@ pub fn plan_job<'a>(
     }
     plan.status = Some(status);
     plan.decisions = decisions;
+    plan.task = Some(task);
     plan
 }
 
@@ -299,7 +327,7 @@ fn plan_invalid<'a>(job: &ImagePullJob, invalid: Vec<ValidationError>, now: Time
 }
 
 /// Returns what the NodeImage says about the task, `None` if it does not carry the task of this job.
-fn observe(task: &JobTask<'_>, node: &NodeImage) -> Option<Verdict> {
+fn observe(task: &JobTask, node: &NodeImage) -> Option<Verdict> {
     let key = task.key();
     let spec = node.task(&key.name, &key.tag).filter(|spec| task.owns(spec))?;
     let result = node
@@ -374,13 +402,23 @@ impl Tally {
         self.desired.saturating_sub(self.succeeded + self.failed)
     }
 
-    fn message(&self) -> String {
-        if self.desired == 0 {
-            return MESSAGE_NO_PROGRESS.to_owned();
+    /// Returns how far the job is, and what keeps it.
+    fn message(&self, full: usize, troubles: &[String]) -> String {
+        let mut message = match self.desired {
+            0 => MESSAGE_NO_PROGRESS.to_owned(),
+            desired => {
+                // Tenths of a percent, so that the last digit is the same on every machine.
+                let tenths = (2000 * (self.succeeded + self.failed) + desired) / (2 * desired);
+                format!("job is running, progress {}.{}%", tenths / 10, tenths % 10)
+            }
+        };
+        let full =
+            (full > 0).then(|| format!("{full} nodes wait: each holds {MAX_IMAGES_PER_NODE} images already"));
+        for trouble in full.iter().chain(troubles) {
+            message.push_str("; ");
+            message.push_str(trouble);
         }
-        // Tenths of a percent, so that the last digit is the same on every machine.
-        let tenths = (2000 * (self.succeeded + self.failed) + self.desired) / (2 * self.desired);
-        format!("job is running, progress {}.{}%", tenths / 10, tenths % 10)
+        message
     }
 }
 

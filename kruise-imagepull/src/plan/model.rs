@@ -7,7 +7,7 @@ use kruise_core::runtime::version_at_least;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::job::{JobPlanConfig, plan_job, status_differs};
+use super::job::{JobContext, JobPlanConfig, plan_job, status_differs};
 use super::nodeimage::{NodeFacts, NodeImageAction, NodeImagePlanConfig, OwnerState, plan_node_image};
 use crate::api::{ImageKey, ImagePullJob, NodeImage, PullPhase};
 use crate::fixtures::{NodeImageExt as _, at, job_from, node, time};
@@ -143,7 +143,14 @@ impl World {
         }
         let job = self.jobs[index].clone();
         let cache = self.cache.clone();
-        let plan = plan_job(&job, cache.values(), at(self.now), &JobPlanConfig::default(), 1);
+        let plan = plan_job(
+            &job,
+            cache.values(),
+            &JobContext::default(),
+            at(self.now),
+            &JobPlanConfig::default(),
+            1,
+        );
         for dispatch in &plan.dispatch {
             let name = dispatch.node_image.metadata.name.clone().expect("named");
             let Some(current) = self.server.get(&name) else {

@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use json_patch::Patch;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kruise_core::api::names::FAKE_NODE_IMAGE;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::time::{left, pick, seconds_since, sooner};
-use crate::api::{FAKE_NODE_IMAGE_LABEL, ImageTagStatus, NodeImage};
+use crate::api::{ImageTagStatus, NodeImage};
 
 mod spec;
 mod status;
@@ -141,7 +142,7 @@ pub fn plan_node_image(
         return NodeImagePlan::default();
     }
     let labels = node_image.metadata.labels.as_ref();
-    if node.is_none() && !labels.is_some_and(|labels| labels.contains_key(FAKE_NODE_IMAGE_LABEL)) {
+    if node.is_none() && !labels.is_some_and(|labels| labels.contains_key(FAKE_NODE_IMAGE)) {
         return NodeImagePlan {
             actions: vec![NodeImageAction::Delete],
             requeue_after: None,
@@ -232,7 +233,7 @@ fn label_patch(old: Option<&BTreeMap<String, String>>, new: &BTreeMap<String, St
     }
     let gone = old
         .keys()
-        .filter(|key| !new.contains_key(*key) && *key != FAKE_NODE_IMAGE_LABEL);
+        .filter(|key| !new.contains_key(*key) && *key != FAKE_NODE_IMAGE);
     changed.extend(gone.map(|key| (key.as_str(), Value::Null)));
     (!changed.is_empty()).then(|| json!({ "metadata": { "labels": changed } }))
 }

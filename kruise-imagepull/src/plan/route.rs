@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use kruise_core::runtime::ObjectKey;
+use kruise_core::policy::Selector;
+use kruise_core::runtime::{ObjectKey, SlimPod};
 use kube_core::Resource as _;
 
-use super::select::NodeSelection;
+use super::select::{NodeSelection, working_node};
 use crate::api::{ImageKey, ImagePullJob, ImageTagSpec, NodeImage};
 
 #[cfg(test)]
@@ -17,13 +18,32 @@ pub struct JobRoutes {
     jobs: HashMap<ObjectKey, Route>,
     /// Image name to tag to uid of the job.
     tasks: HashMap<String, HashMap<String, HashMap<String, ObjectKey>>>,
+    /// By namespace: the jobs that select nodes by their pods.
+    by_pods: HashMap<String, HashMap<ObjectKey, Selector>>,
 }
 
 #[derive(Debug)]
 struct Route {
     uid: String,
     image: ImageKey,
-    selection: NodeSelection,
+    nodes: Nodes,
+}
+
+#[derive(Debug)]
+enum Nodes {
+    Selected(NodeSelection),
+    /// The nodes of pods; which ones is not known here.
+    OfPods,
+}
+
+impl Nodes {
+    /// Returns whether the job may count on this NodeImage.
+    fn include(&self, node: &NodeImage) -> bool {
+        match self {
+            Self::Selected(selection) => selection.selects_node_image(node),
+            Self::OfPods => node.metadata.deletion_timestamp.is_none(),
+        }
+    }
 }
 
 impl JobRoutes {
@@ -37,29 +57,34 @@ impl JobRoutes {
         if completed || job.meta().deletion_timestamp.is_some() {
             return;
         }
-        let (Ok(image), Ok(selection), Some(uid)) = (
-            ImageKey::parse(&job.spec.image),
-            NodeSelection::of(job.spec.selector.as_ref()),
-            job.meta().uid.clone(),
-        ) else {
+        let nodes = match &job.spec.pod_selector {
+            None => NodeSelection::of_nodes(job.spec.selector.as_ref()).map(Nodes::Selected),
+            Some(selector) => Selector::compile(selector).map(|selector| {
+                let namespace = self.by_pods.entry(key.namespace_str().to_owned()).or_default();
+                namespace.insert(key.clone(), selector);
+                Nodes::OfPods
+            }),
+        };
+        let (Ok(image), Ok(nodes), Some(uid)) =
+            (ImageKey::parse(&job.spec.image), nodes, job.meta().uid.clone())
+        else {
             return;
         };
         let tags = self.tasks.entry(image.name.clone()).or_default();
         tags.entry(image.tag.clone())
             .or_default()
             .insert(uid.clone(), key.clone());
-        self.jobs.insert(
-            key.clone(),
-            Route {
-                uid,
-                image,
-                selection,
-            },
-        );
+        self.jobs.insert(key.clone(), Route { uid, image, nodes });
     }
 
     /// Forgets a job.
     pub fn remove(&mut self, key: &ObjectKey) {
+        if let Some(jobs) = self.by_pods.get_mut(key.namespace_str()) {
+            jobs.remove(key);
+            if jobs.is_empty() {
+                self.by_pods.remove(key.namespace_str());
+            }
+        }
         let Some(route) = self.jobs.remove(key) else {
             return;
         };
@@ -108,9 +133,22 @@ impl JobRoutes {
             return;
         }
         for (key, route) in &self.jobs {
-            let selects =
-                |node: Option<&NodeImage>| node.is_some_and(|node| route.selection.selects_node_image(node));
+            let selects = |node: Option<&NodeImage>| node.is_some_and(|node| route.nodes.include(node));
             if selects(old) != selects(new) {
+                wake(key);
+            }
+        }
+    }
+
+    /// Calls `wake` for each job whose nodes the change of a pod from `old` to `new` adds to or takes from.
+    pub fn route_pod(&self, old: Option<&SlimPod>, new: Option<&SlimPod>, mut wake: impl FnMut(&ObjectKey)) {
+        let Some(pod) = new.or(old) else { return };
+        for (key, selector) in self.by_pods.get(pod.key.namespace_str()).into_iter().flatten() {
+            let node = |pod: Option<&SlimPod>| {
+                let pod = pod.filter(|pod| selector.matches(&pod.labels))?;
+                working_node(pod).map(str::to_owned)
+            };
+            if node(old) != node(new) {
                 wake(key);
             }
         }

@@ -7,13 +7,19 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use kruise_core::runtime::{Cache, CacheWriter, ObjectKey};
-use kruise_imagepull::api::{ImagePullJob, NodeImage};
+use k8s_openapi::api::core::v1::Secret;
+use kruise_core::runtime::{Cache, CacheWriter, Cached, ObjectKey, SlimPod};
+use kruise_core::testing::build::PodBuilder;
+use kruise_imagepull::api::{ImageListPullJob, ImagePullJob, NodeImage};
 use kruise_imagepull::caches::NodeView;
 use kube_client::Client;
 use kube_client::client::Body;
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+/// Where copies of pull secrets are.
+pub const DAEMON_NAMESPACE: &str = "kruise-daemon-config";
 
 /// What happens to the next write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +41,9 @@ struct Caches {
     jobs: Cache<ImagePullJob>,
     node_images: Cache<NodeImage>,
     nodes: Cache<NodeView>,
+    pods: Cache<SlimPod>,
+    secrets: Cache<Secret>,
+    lists: Cache<ImageListPullJob>,
 }
 
 struct Server {
@@ -44,6 +53,9 @@ struct Server {
     jobs: CacheWriter<ImagePullJob>,
     node_images: CacheWriter<NodeImage>,
     nodes: CacheWriter<NodeView>,
+    pods: CacheWriter<SlimPod>,
+    secrets: CacheWriter<Secret>,
+    lists: CacheWriter<ImageListPullJob>,
     held: Option<VecDeque<(String, Option<Value>)>>,
     faults: VecDeque<(String, Fault)>,
     log: Vec<String>,
@@ -54,12 +66,18 @@ impl FakeApi {
         let (jobs, jobs_writer) = Cache::offline([]);
         let (node_images, node_images_writer) = Cache::offline([]);
         let (nodes, nodes_writer) = Cache::offline([]);
+        let (pods, pods_writer) = Cache::offline([]);
+        let (secrets, secrets_writer) = Cache::offline([]);
+        let (lists, lists_writer) = Cache::offline([]);
         let server = Server {
             objects: BTreeMap::new(),
             version: 0,
             jobs: jobs_writer,
             node_images: node_images_writer,
             nodes: nodes_writer,
+            pods: pods_writer,
+            secrets: secrets_writer,
+            lists: lists_writer,
             held: None,
             faults: VecDeque::new(),
             log: Vec::new(),
@@ -70,6 +88,9 @@ impl FakeApi {
                 jobs,
                 node_images,
                 nodes,
+                pods,
+                secrets,
+                lists,
             },
         }
     }
@@ -84,6 +105,33 @@ impl FakeApi {
 
     pub fn nodes(&self) -> Cache<NodeView> {
         self.caches.nodes.clone()
+    }
+
+    pub fn pods(&self) -> Cache<SlimPod> {
+        self.caches.pods.clone()
+    }
+
+    /// The copies of pull secrets.
+    pub fn secrets(&self) -> Cache<Secret> {
+        self.caches.secrets.clone()
+    }
+
+    pub fn lists(&self) -> Cache<ImageListPullJob> {
+        self.caches.lists.clone()
+    }
+
+    pub fn set_pod(&self, pod: PodBuilder, version: &str) {
+        let mut pod = pod.namespace("team").build();
+        pod.metadata.uid = pod.metadata.name.clone();
+        pod.metadata.resource_version = Some(version.to_owned());
+        self.server
+            .lock()
+            .pods
+            .apply(SlimPod::from_pod(&pod).expect("a pod"));
+    }
+
+    pub fn delete_pod(&self, name: &str) {
+        self.server.lock().pods.delete(&ObjectKey::new("team", name));
     }
 
     /// A client whose requests are logged under this name.
@@ -157,11 +205,12 @@ impl FakeApi {
         server.put(&path, Some(object));
     }
 
-    pub fn put_secret(&self, name: &str, secret: Value) {
+    /// Stores a secret in namespace `team`.
+    pub fn put_secret(&self, name: &str, mut secret: Value) {
+        secret["metadata"]["uid"] = json!(format!("uid-{name}"));
         self.server
             .lock()
-            .objects
-            .insert(format!("namespaces/team/secrets/{name}"), secret);
+            .put(&format!("namespaces/team/secrets/{name}"), Some(secret));
     }
 
     pub fn job(&self, name: &str) -> Option<ImagePullJob> {
@@ -251,14 +300,19 @@ impl Server {
     }
 
     fn show(&self, path: &str, object: Option<Value>) {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        match (path.starts_with("nodeimages/"), object) {
-            (true, Some(object)) => self
-                .node_images
-                .apply(serde_json::from_value(object).expect("a NodeImage")),
-            (true, None) => drop(self.node_images.delete(&ObjectKey::cluster(name))),
-            (false, Some(object)) => self.jobs.apply(serde_json::from_value(object).expect("a job")),
-            (false, None) => drop(self.jobs.delete(&ObjectKey::new("team", name))),
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts[..] {
+            ["nodeimages", name] => show(&self.node_images, ObjectKey::cluster(name), object),
+            ["namespaces", space, "imagepulljobs", name] => {
+                show(&self.jobs, ObjectKey::new(space, name), object);
+            }
+            ["namespaces", space, "imagelistpulljobs", name] => {
+                show(&self.lists, ObjectKey::new(space, name), object);
+            }
+            ["namespaces", space @ DAEMON_NAMESPACE, "secrets", name] => {
+                show(&self.secrets, ObjectKey::new(space, name), object);
+            }
+            _ => {}
         }
     }
 
@@ -357,6 +411,13 @@ impl Server {
         }
         let object = self.put(path, Some(result));
         (200, object.unwrap_or_default())
+    }
+}
+
+fn show<T: Cached + DeserializeOwned>(cache: &CacheWriter<T>, key: ObjectKey, object: Option<Value>) {
+    match object {
+        Some(object) => cache.apply(serde_json::from_value(object).expect("an object of the kind")),
+        None => drop(cache.delete(&key)),
     }
 }
 

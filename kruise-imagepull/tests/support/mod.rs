@@ -85,6 +85,7 @@ impl World {
             client: self.api.client("jobs"),
             jobs: self.api.jobs(),
             node_images: self.api.node_images(),
+            pods: Some(self.api.pods()),
             clock: self.clock.clone(),
             events: self.events(),
         };

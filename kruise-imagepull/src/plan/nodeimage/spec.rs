@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch, PatchOperation, RemoveOperation};
 use k8s_openapi::api::core::v1::ObjectReference;
+use kruise_core::api::names::GROUP;
 
 use super::{NodeImagePlanConfig, OwnerState};
-use crate::api::{GROUP, ImageTagSpec, ImageTagStatus, JOB_KIND, NodeImage};
+use crate::api::{ImageTagSpec, ImageTagStatus, JOB_KIND, NodeImage};
 use crate::plan::dispatch::Ops;
 use crate::plan::time::{left, seconds_since, sooner};
 

@@ -280,10 +280,7 @@ fn a_node_image_goes_with_its_node_unless_it_is_fake() {
         ..facts(&[], Some(0))
     };
     assert_eq!(plan(&node(NAME), Some(&leaving)), [NodeImageAction::Delete]);
-    assert_eq!(
-        plan(&node(NAME).with_labels(&[(FAKE_NODE_IMAGE_LABEL, "")]), None),
-        []
-    );
+    assert_eq!(plan(&node(NAME).with_labels(&[(FAKE_NODE_IMAGE, "")]), None), []);
 }
 
 #[test]
@@ -323,7 +320,7 @@ fn kruise_791_a_node_gets_its_node_image_when_it_has_been_ready_for_a_while() {
 fn labels_follow_the_node() {
     let config = NodeImagePlanConfig::default();
     let node = facts(&[("a", "2"), ("b", "1")], Some(0));
-    let node_image = self::node(NAME).with_labels(&[("a", "1"), ("c", "1"), (FAKE_NODE_IMAGE_LABEL, "")]);
+    let node_image = self::node(NAME).with_labels(&[("a", "1"), ("c", "1"), (FAKE_NODE_IMAGE, "")]);
     let plan = plan_node_image(
         NAME,
         Some(&node),

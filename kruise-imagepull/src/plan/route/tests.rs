@@ -119,3 +119,56 @@ fn a_job_whose_image_changed_is_routed_by_the_new_one() {
         .with_result("nginx", result("2", 0, PullPhase::Pulling));
     assert_eq!(woken(&routes, Some(&old), Some(&two)), ["j"]);
 }
+
+fn pod(name: &str, app: &str, node: Option<&str>) -> SlimPod {
+    use kruise_core::testing::build::PodBuilder;
+    let mut pod = PodBuilder::new(name).namespace("team").label("app", app);
+    if let Some(node) = node {
+        pod = pod.on_node(node);
+    }
+    SlimPod::from_pod(&pod.uid(name).build()).expect("a pod")
+}
+
+#[test]
+fn a_pod_wakes_the_jobs_whose_nodes_it_changes() {
+    let by_pods = |uid: &str, app: &str| {
+        job_from(
+            uid,
+            &format!("{{image: 'nginx:1', podSelector: {{matchLabels: {{app: {app}}}}}}}"),
+        )
+    };
+    let mut routes = routes(&[by_pods("j", "web"), by_pods("k", "db"), job("l", "nginx:1")]);
+    let woken = |routes: &JobRoutes, old: Option<&SlimPod>, new: Option<&SlimPod>| {
+        let mut woken = Vec::new();
+        routes.route_pod(old, new, |key| woken.push(key.name.to_string()));
+        woken
+    };
+    let (waiting, placed) = (pod("p", "web", None), pod("p", "web", Some("a")));
+    assert_eq!(
+        woken(&routes, None, Some(&waiting)),
+        [""; 0],
+        "it has no node yet"
+    );
+    assert_eq!(woken(&routes, Some(&waiting), Some(&placed)), ["j"]);
+    assert_eq!(woken(&routes, Some(&placed), Some(&placed)), [""; 0]);
+    assert_eq!(woken(&routes, Some(&placed), None), ["j"]);
+    let mut relabelled = woken(&routes, Some(&placed), Some(&pod("p", "db", Some("a"))));
+    relabelled.sort();
+    assert_eq!(relabelled, ["j", "k"]);
+    routes.remove(&key("j"));
+    assert_eq!(woken(&routes, Some(&waiting), Some(&placed)), [""; 0]);
+}
+
+#[test]
+fn a_new_node_image_wakes_jobs_that_select_by_pods() {
+    let routes = routes(&[job_from("j", "{image: 'nginx:1', podSelector: {}}")]);
+    assert_eq!(woken(&routes, None, Some(&node("a"))), ["j"]);
+    assert_eq!(
+        woken(
+            &routes,
+            Some(&node("a")),
+            Some(&node("a").with_labels(&[("x", "1")]))
+        ),
+        [""; 0]
+    );
+}
