@@ -1,7 +1,7 @@
 //! Builders of the caches that the controllers read. Share one cache of a kind among everything that reads it.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kruise_core::runtime::{CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey, SlimPod};
 use kube_client::{Api, Client};
 
@@ -43,6 +43,11 @@ pub fn node_cache(client: Client) -> CacheBuilder<Node, Node, NodeView> {
 /// else in the process that reads Pods.
 pub fn pod_cache(client: Client) -> CacheBuilder<Pod, SlimPod> {
     CacheBuilder::<Pod>::new(Api::all(client)).name("pods").decode()
+}
+
+/// Returns the builder of the cache of the copies of pull secrets: all Secrets of this one namespace.
+pub fn secret_copy_cache(client: Client, namespace: &str) -> CacheBuilder<Secret> {
+    CacheBuilder::new(Api::namespaced(client, namespace)).name("pull-secret-copies")
 }
 
 /// What is kept of a Node.

@@ -39,8 +39,9 @@
 //! | --- | --- | --- |
 //! | [`api`] | types, defaults, validation, CRDs | nothing |
 //! | [`plan`] | every decision, as pure functions | nothing |
-//! | [`job`] | the controller of jobs | a client, caches of jobs and NodeImages |
+//! | [`job`] | the controller of jobs | a client, caches of jobs, NodeImages, copies of secrets, Pods |
 //! | [`nodeimage`] | the controller of NodeImages | a client, caches of NodeImages, Nodes and jobs |
+//! | [`secrets`] | the controller that deletes copies of pull secrets nobody needs | a client, caches of jobs and copies |
 //! | [`agent`] | the agent of a node | a client, a cache of one NodeImage, a container runtime |
 //! | [`caches`] | builders of those caches | a client |
 //! | [`events`] | Events as they are made here | a closure that takes them |
@@ -65,6 +66,7 @@ pub mod job;
 pub mod nodeimage;
 pub mod plan;
 pub mod rbac;
+pub mod secrets;
 pub mod webhook;
 
 #[cfg(test)]

@@ -12,7 +12,19 @@ pub fn job_controller() -> Vec<PolicyRule> {
         rule(GROUP, "imagepulljobs/status", &["patch"]),
         rule(GROUP, "nodeimages", &["get", "list", "watch", "patch"]),
         rule("", "pods", &["list", "watch"]),
+        // Those that jobs name, in the namespaces of the jobs.
+        rule("", "secrets", &["get"]),
     ]
+}
+
+/// Returns the rights of the job controller and of the [controller of copies](crate::secrets) in the namespace of the
+/// copies, for a Role there. The latter needs `list` and `watch` of jobs beside them.
+pub fn secret_copies() -> Vec<PolicyRule> {
+    vec![rule(
+        "",
+        "secrets",
+        &["list", "watch", "create", "patch", "delete"],
+    )]
 }
 
 /// Returns the rights of the [NodeImage controller](crate::nodeimage) and the caches it reads.
@@ -29,8 +41,8 @@ pub fn node_image_controller() -> Vec<PolicyRule> {
     ]
 }
 
-/// Returns the rights of the [agent](crate::agent) and the cache it reads. It never writes a spec, and it may read no
-/// Secret: add [`pull_secrets`] where private images are pulled.
+/// Returns the rights of the [agent](crate::agent) and the cache it reads, for all nodes alike. It never writes a spec.
+/// Where each node has credentials of its own, [`agent_of`] is narrower.
 pub fn agent() -> Vec<PolicyRule> {
     vec![
         rule(GROUP, "nodeimages", &["list", "watch"]),
@@ -38,12 +50,19 @@ pub fn agent() -> Vec<PolicyRule> {
     ]
 }
 
-/// Returns the right to read exactly these Secrets, for a Role in their namespace.
-pub fn pull_secrets(names: impl IntoIterator<Item = String>) -> PolicyRule {
-    PolicyRule {
-        resource_names: Some(names.into_iter().collect()),
-        ..rule("", "secrets", &["get"])
+/// Returns the rights of the [agent](crate::agent) of one node: its own NodeImage, and no other.
+pub fn agent_of(node: &str) -> Vec<PolicyRule> {
+    let mut rules = agent();
+    for rule in &mut rules {
+        // The API server compares the field selector `metadata.name` of a list or watch with the names of a rule.
+        rule.resource_names = Some(vec![node.to_owned()]);
     }
+    rules
+}
+
+/// Returns the right of agents to read the copies of pull secrets, for a Role in their namespace.
+pub fn agent_secrets() -> Vec<PolicyRule> {
+    vec![rule("", "secrets", &["get"])]
 }
 
 fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {

@@ -383,7 +383,7 @@ async fn secrets_are_read_by_name_alone_and_shown_to_nobody() {
     );
     let runtime = ScriptedRuntime::new();
     runtime.script([Answer::Fail(ErrorKind::Unauthorized); 9]);
-    let secrets = Arc::new(KubeSecrets::new(world.api.client("secrets")));
+    let secrets = Arc::new(KubeSecrets::new(world.api.client("secrets"), "team"));
     let _agent = world.start_agent_with(NODE, runtime.clone(), secrets, AgentConfig::default());
     ended(&world, "r.io/a/b", "1").await;
     assert_eq!(

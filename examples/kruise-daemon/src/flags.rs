@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
 use kruise_support::flags::{Refused, listen};
 use kruise_support::logging::LogFlags;
 
@@ -40,6 +41,15 @@ pub(crate) struct Flags {
     /// Folder that holds the runtimes' sockets: the host's /var/run as this process sees it.
     #[arg(long, value_name = "DIR", default_value = "/hostvarrun")]
     pub(crate) socket_dir: PathBuf,
+
+    /// Namespace of the copies of pull secrets, the only Secrets this daemon reads.
+    #[arg(
+        long,
+        env = "KRUISE_DAEMON_CONFIG_NS",
+        value_name = "NAMESPACE",
+        default_value = DAEMON_CONFIG_NAMESPACE
+    )]
+    pub(crate) daemon_config_namespace: String,
 
     /// How many images are pulled at once on this node; further ones wait in phase Waiting. -1 is no limit.
     #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = workers)]

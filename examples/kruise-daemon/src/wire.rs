@@ -62,7 +62,7 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
         client: client.clone(),
         cache,
         images: Arc::new(Runtime::new(endpoints, Default::default())),
-        secrets: Arc::new(KubeSecrets::new(client)),
+        secrets: Arc::new(KubeSecrets::new(client, &flags.daemon_config_namespace)),
         clock,
         events: EventSink::new(move |note: Note| {
             if note.warning {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kruise_core::gates::GateRegistry;
+use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
 use kruise_support::flags::{Refused, duration, listen};
 use kruise_support::logging::LogFlags;
 
@@ -94,6 +95,15 @@ pub(crate) struct Run {
     /// Only look at ImagePullJobs of this namespace; empty is all.
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
     pub(crate) namespace: String,
+
+    /// Namespace for copies of pull secrets, the only one whose Secrets daemons read. It must exist.
+    #[arg(
+        long,
+        env = "KRUISE_DAEMON_CONFIG_NS",
+        value_name = "NAMESPACE",
+        default_value = DAEMON_CONFIG_NAMESPACE
+    )]
+    pub(crate) daemon_config_namespace: String,
 
     /// Features to switch, as `KruiseDaemon=true`.
     #[arg(long, value_name = "LIST", default_value = "")]

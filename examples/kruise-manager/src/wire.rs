@@ -20,6 +20,7 @@ use kruise_imagepull::api::ImagePullJob;
 use kruise_imagepull::events::{EventSink, Note};
 use kruise_imagepull::job::{JobConfig, JobDependencies, job_controller};
 use kruise_imagepull::nodeimage::{NodeImageConfig, NodeImageDependencies, node_image_controller};
+use kruise_imagepull::secrets::{SecretConfig, SecretDependencies, secret_controller};
 use kruise_imagepull::{caches, webhook};
 use kruise_support::{
     config::{cache_config, client_config},
@@ -126,25 +127,42 @@ fn image_pull(
         .config(config.clone())
         .metrics(metrics)
         .build();
+    let (copies, copy_driver) = caches::secret_copy_cache(reader.clone(), &flags.daemon_config_namespace)
+        .config(config.clone())
+        .metrics(metrics)
+        .build();
     let (nodes, node_driver) = caches::node_cache(reader).config(config).metrics(metrics).build();
     manager
         .cache(&jobs, job_driver)
         .cache(&node_images, node_image_driver)
         .cache(&nodes, node_driver)
-        .cache(&pods, pod_driver);
+        .cache(&pods, pod_driver)
+        .cache(&copies, copy_driver);
 
     let mut config = JobConfig::default();
     config.runner.workers = usize::from(flags.imagepulljob_workers);
+    config.daemon_namespace.clone_from(&flags.daemon_config_namespace);
     config.seed = seed;
     let dependencies = JobDependencies {
         client: leader_clients.client("imagepulljob-controller")?,
         jobs: jobs.clone(),
         node_images: node_images.clone(),
         pods: Some(pods),
+        secret_copies: copies.clone(),
         clock: clock.clone(),
         events: sink(recorder, "imagepulljob-controller"),
     };
     manager.on_leader(job_controller(dependencies, config)?);
+
+    let mut config = SecretConfig::default();
+    config.namespace.clone_from(&flags.daemon_config_namespace);
+    config.job_namespace = (!flags.namespace.is_empty()).then(|| flags.namespace.clone());
+    let dependencies = SecretDependencies {
+        client: leader_clients.client("imagepull-secret-controller")?,
+        copies,
+        jobs: jobs.clone(),
+    };
+    manager.on_leader(secret_controller(dependencies, config)?);
 
     let mut config = NodeImageConfig::default();
     config.runner.workers = usize::from(flags.nodeimage_workers);

@@ -55,17 +55,21 @@ impl SecretSource for NoSecrets {
     }
 }
 
-/// Reads exactly the named Secret from the API server: the right `get` on it is all that is needed, never `list` or
-/// `watch`.
+/// Reads named Secrets of one namespace from the API server, that of the copies: the right `get` in it is all that is
+/// needed, never `list` or `watch`. What a NodeImage says of other namespaces is not even asked for.
 #[derive(Clone)]
 pub struct KubeSecrets {
     client: Client,
+    namespace: String,
 }
 
 impl KubeSecrets {
-    /// Makes a source that reads with this client.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// Makes a source that reads the Secrets of this namespace with this client.
+    pub fn new(client: Client, namespace: impl Into<String>) -> Self {
+        Self {
+            client,
+            namespace: namespace.into(),
+        }
     }
 }
 
@@ -78,6 +82,10 @@ impl fmt::Debug for KubeSecrets {
 #[async_trait]
 impl SecretSource for KubeSecrets {
     async fn get(&self, reference: &SecretReference) -> Result<Option<PullSecret>, SecretError> {
+        if reference.namespace != self.namespace {
+            let why = format!("nodes read secrets of namespace {} only", self.namespace);
+            return Err(SecretError(why.into()));
+        }
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &reference.namespace);
         let secret = api
             .get_opt(&reference.name)

@@ -37,6 +37,8 @@ pub use validation::{
 pub const VERSION: &str = "v1alpha1";
 /// Group and version as owner references carry it.
 pub const API_VERSION: &str = "apps.kruise.io/v1alpha1";
+/// Namespace where nodes read the copies of pull secrets, unless another is configured.
+pub const DAEMON_CONFIG_NAMESPACE: &str = "kruise-daemon-config";
 /// Kind of the job, as owner references carry it.
 pub const JOB_KIND: &str = "ImagePullJob";
 /// Kind of the list of jobs, as owner references carry it.

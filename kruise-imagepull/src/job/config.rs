@@ -5,6 +5,7 @@ use std::time::Duration;
 use kruise_core::runtime::{ConfigError, RunnerConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::api::DAEMON_CONFIG_NAMESPACE;
 use crate::plan::job::JobPlanConfig;
 
 /// Settings of the job controller.
@@ -28,6 +29,13 @@ pub struct JobConfig {
     /// Status writes of one job that only tell counts are at least this far apart. The first status, the end and
     /// errors are written at once. Default 1 s; zero writes each change.
     pub status_interval: Duration,
+    /// Namespace for copies of pull secrets, the only one whose Secrets nodes may read. Default `kruise-daemon-config`.
+    pub daemon_namespace: String,
+    /// How old what is known of a pull secret may be before it is read again. Default 60 s.
+    pub secret_max_age: Duration,
+    /// How often running jobs look whether their pull secrets have changed, and how soon they try again when they can not
+    /// hand out tasks. Default 60 s.
+    pub secret_refresh: Duration,
     /// Spreads the life of results. Equal seeds give equal numbers. Default 0.
     pub seed: u64,
 }
@@ -42,6 +50,9 @@ impl Default for JobConfig {
             conflict_retry: Duration::from_millis(500),
             settle_retry: Duration::from_secs(5),
             status_interval: Duration::from_secs(1),
+            daemon_namespace: DAEMON_CONFIG_NAMESPACE.to_owned(),
+            secret_max_age: Duration::from_secs(60),
+            secret_refresh: Duration::from_secs(60),
             seed: 0,
         }
     }
@@ -62,6 +73,12 @@ impl JobConfig {
         }
         if self.conflict_retry.is_zero() {
             return Err(ConfigError::new("conflictRetry", "must be above zero"));
+        }
+        if self.daemon_namespace.is_empty() {
+            return Err(ConfigError::new("daemonNamespace", "must not be empty"));
+        }
+        if self.secret_refresh.is_zero() {
+            return Err(ConfigError::new("secretRefresh", "must be above zero"));
         }
         if self.settle_retry.is_zero() {
             return Err(ConfigError::new("settleRetry", "must be above zero"));

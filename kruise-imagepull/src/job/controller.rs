@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
     Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
     Index, ObjectKey, Outcome, Reconciler, SlimPod, Subscription,
@@ -14,8 +15,9 @@ use parking_lot::Mutex;
 
 use super::dispatcher::Dispatcher;
 use super::pace::StatusPace;
+use super::secrets::Copier;
 use super::{JobConfig, notes};
-use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage, SecretReference};
+use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage};
 use crate::caches::states;
 use crate::error::ApiError;
 use crate::events::EventSink;
@@ -32,6 +34,8 @@ pub struct JobDependencies {
     pub jobs: Cache<ImagePullJob>,
     /// All NodeImages.
     pub node_images: Cache<NodeImage>,
+    /// The Secrets of [`JobConfig::daemon_namespace`], see [`secret_copy_cache`](crate::caches::secret_copy_cache).
+    pub secret_copies: Cache<Secret>,
     /// All Pods. Without them, jobs with a `podSelector` say that they can not be served.
     pub pods: Option<Cache<SlimPod>>,
     /// Wall clock for start, completion, deadline and TTL.
@@ -67,6 +71,13 @@ pub fn job_controller(
     // Before the handlers that add to the queue, so that a reconcile finds the expectation met.
     expectations.observe_cache(&jobs);
     expectations.observe_cache(&node_images);
+    expectations.observe_cache(&dependencies.secret_copies);
+    let copier = Copier::new(
+        dependencies.client.clone(),
+        dependencies.secret_copies.clone(),
+        config.daemon_namespace.clone(),
+        config.secret_max_age,
+    );
 
     let dispatcher = Arc::new(Dispatcher::new(
         Api::all(dependencies.client.clone()),
@@ -97,6 +108,7 @@ pub fn job_controller(
         dependencies,
         config,
         pods,
+        copier,
         _routes: subscription,
     };
     let mut builder = Controller::builder("imagepulljob-controller", jobs, reconciler)
@@ -129,6 +141,7 @@ pub struct JobReconciler {
     dispatcher: Arc<Dispatcher>,
     pace: StatusPace,
     pods: Option<(Cache<SlimPod>, PodIndex)>,
+    copier: Copier,
     _routes: Subscription,
 }
 
@@ -147,7 +160,7 @@ impl Reconciler for JobReconciler {
         if let Expected::Waiting { retry_after, .. } = self.expectations.check(uid) {
             return Ok(Outcome::RequeueAfter(retry_after.min(self.config.settle_retry)));
         }
-        let context = self.context(&job);
+        let context = self.context(&job).await?;
         let nodes = self.selected(&job, &context);
         let plan = plan_job(
             &job,
@@ -191,17 +204,29 @@ impl Reconciler for JobReconciler {
         if outcome.conflicts > 0 {
             at_most(self.config.conflict_retry);
         }
+        let ends = plan
+            .status
+            .as_ref()
+            .is_none_or(|status| status.completion_time.is_some());
+        if !ends && (context.blocked || !job.spec.pull_secrets.is_empty()) {
+            at_most(self.config.secret_refresh);
+        }
         Ok(wait.map_or(Outcome::Done, Outcome::RequeueAfter))
     }
 }
 
 impl JobReconciler {
     /// Gathers what the job depends on beside NodeImages.
-    fn context(&self, job: &ImagePullJob) -> JobContext {
-        let mut context = JobContext {
-            secrets: own_secrets(job),
-            ..JobContext::default()
-        };
+    async fn context(&self, job: &ImagePullJob) -> Result<JobContext, ApiError> {
+        let mut context = JobContext::default();
+        if job
+            .status
+            .as_ref()
+            .is_some_and(|status| status.completion_time.is_some())
+        {
+            return Ok(context);
+        }
+        self.copier.prepare(job, &self.expectations, &mut context).await?;
         if let Some(selector) = &job.spec.pod_selector {
             let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
             match &self.pods {
@@ -219,7 +244,7 @@ impl JobReconciler {
                 }
             }
         }
-        context
+        Ok(context)
     }
 
     /// Returns the NodeImages to plan with: the named ones, or all.
@@ -291,15 +316,4 @@ impl JobReconciler {
     fn api(&self, key: &ObjectKey) -> Api<ImagePullJob> {
         Api::namespaced(self.dependencies.client.clone(), key.namespace_str())
     }
-}
-
-/// Returns the pull secrets of a job where they are.
-fn own_secrets(job: &ImagePullJob) -> Vec<SecretReference> {
-    let namespace = job.metadata.namespace.clone().unwrap_or_default();
-    let names = job.spec.pull_secrets.iter();
-    let reference = |name: &String| SecretReference {
-        namespace: namespace.clone(),
-        name: name.clone(),
-    };
-    names.map(reference).collect()
 }

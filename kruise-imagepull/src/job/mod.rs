@@ -5,6 +5,7 @@ mod controller;
 mod dispatcher;
 mod notes;
 mod pace;
+mod secrets;
 
 pub use config::JobConfig;
 pub use controller::{JobDependencies, JobReconciler, job_controller};

@@ -8,6 +8,7 @@
 //! | [`nodeimage`] | what happens to a NodeImage: create, mirror labels, drop tasks, fail silent ones, delete? |
 //! | [`route`] | which jobs have to look again after a NodeImage changed? |
 //! | [`agent`] | which pulls does a node start and stop, and what does it report? |
+//! | [`secrets`] | which copies of pull secrets are made, changed and deleted for nodes? |
 //! | [`keyring`] | which credentials fit an image, in which order? |
 
 pub mod agent;
@@ -18,6 +19,7 @@ pub mod keyring;
 mod model;
 pub mod nodeimage;
 pub mod route;
+pub mod secrets;
 pub mod select;
 pub mod status_patch;
 mod time;

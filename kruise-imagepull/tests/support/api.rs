@@ -213,6 +213,25 @@ impl FakeApi {
             .put(&format!("namespaces/team/secrets/{name}"), Some(secret));
     }
 
+    pub fn delete_secret(&self, name: &str) {
+        self.server
+            .lock()
+            .put(&format!("namespaces/team/secrets/{name}"), None);
+    }
+
+    /// The copies of pull secrets.
+    pub fn copies(&self) -> Vec<Secret> {
+        let prefix = format!("namespaces/{DAEMON_NAMESPACE}/secrets/");
+        let server = self.server.lock();
+        let copies = server
+            .objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(&prefix));
+        copies
+            .map(|(_, object)| serde_json::from_value(object.clone()).expect("a secret"))
+            .collect()
+    }
+
     pub fn job(&self, name: &str) -> Option<ImagePullJob> {
         let object = self
             .server
@@ -368,7 +387,10 @@ impl Server {
             return failure(404);
         };
         let uid = &options["preconditions"]["uid"];
-        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+        let version = &options["preconditions"]["resourceVersion"];
+        if (!uid.is_null() && *uid != object["metadata"]["uid"])
+            || (!version.is_null() && *version != object["metadata"]["resourceVersion"])
+        {
             return failure(409);
         }
         self.put(path, None);
@@ -424,7 +446,7 @@ fn show<T: Cached + DeserializeOwned>(cache: &CacheWriter<T>, key: ObjectKey, ob
 fn failure(code: u16) -> (u16, Value) {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "told so by the test",
-        "reason": "Test",
+        "reason": if code == 404 { "NotFound" } else { "Test" },
     });
     (code, status)
 }

@@ -20,6 +20,7 @@ use kruise_imagepull::agent::{
 use kruise_imagepull::events::{EventSink, Note};
 use kruise_imagepull::job::{JobConfig, JobDependencies, job_controller};
 use kruise_imagepull::nodeimage::{NodeImageConfig, NodeImageDependencies, node_image_controller};
+use kruise_imagepull::secrets::{SecretConfig, SecretDependencies, secret_controller};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -86,6 +87,7 @@ impl World {
             jobs: self.api.jobs(),
             node_images: self.api.node_images(),
             pods: Some(self.api.pods()),
+            secret_copies: self.api.secrets(),
             clock: self.clock.clone(),
             events: self.events(),
         };
@@ -112,7 +114,22 @@ impl World {
         });
     }
 
+    pub fn start_secret_controller(&self) {
+        let dependencies = SecretDependencies {
+            client: self.api.client("copies"),
+            copies: self.api.secrets(),
+            jobs: self.api.jobs(),
+        };
+        let controller =
+            secret_controller(dependencies, SecretConfig::default()).expect("the configuration is valid");
+        let token = self.tasks.token();
+        self.tasks.spawn("secret controller", async move {
+            let _ = controller.run(token).await;
+        });
+    }
+
     pub fn start_controllers(&self) {
+        self.start_secret_controller();
         self.start_job_controller(JobConfig::default());
         self.start_node_image_controller(NodeImageConfig::default());
     }
