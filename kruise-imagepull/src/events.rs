@@ -11,6 +11,8 @@ pub const REASON_PULLED: &str = "PullImageSucceed";
 pub const REASON_PULL_FAILED: &str = "PullImageFailed";
 /// A job that can not be acted on.
 pub const REASON_INVALID_JOB: &str = "InvalidImagePullJob";
+/// Something keeps a job from what it should do: a pull secret is missing, say.
+pub const REASON_JOB_TROUBLE: &str = "ImagePullJobTrouble";
 /// Nodes of a job failed.
 pub const REASON_NODES_FAILED: &str = "NodesFailed";
 /// The API server refuses to take the task of a job.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kruise_core::testing::build::PodBuilder;
+use kruise_imagepull::agent::{AgentConfig, NoSecrets};
 use kruise_imagepull::api::{ImagePullJobStatus, NodeImage, PullPhase};
 use kruise_imagepull::caches::NodeView;
 use kruise_imagepull::job::JobConfig;
@@ -395,4 +396,46 @@ async fn a_job_follows_the_pods_it_selects() {
     world.api.delete_pod("one");
     pass(10).await;
     assert_eq!(status(&world, "j").desired, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_jobs_over_the_same_nodes_write_each_node_about_once() {
+    let world = World::new();
+    let mut agents = Vec::new();
+    for index in 0..20 {
+        let name = format!("n{index}");
+        world.api.create_fake_node(&name);
+        let config = {
+            let mut config = AgentConfig::default();
+            config.max_pulls = 10;
+            config
+        };
+        let runtime = ScriptedRuntime::taking(Duration::from_secs(30));
+        agents.push(world.start_agent_with(&name, runtime, Arc::new(NoSecrets), config));
+    }
+    world.start_controllers();
+    for index in 0..10 {
+        let spec = json!({"image": format!("image{index}"), "parallelism": 20});
+        world.api.create_job(&format!("j{index}"), spec);
+    }
+    for index in 0..10 {
+        assert_eq!(completed(&world, &format!("j{index}")).await.succeeded, 20);
+    }
+    let writes = world.api.count(&["jobs PATCH", "/nodeimages/"]);
+    assert!(writes <= 40, "{writes} writes for 200 tasks on 20 nodes");
+    let reports = world.api.count(&["agent PATCH"]);
+    assert!(reports <= 3 * 200, "{reports}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_that_are_refused_are_tried_again_ever_more_slowly() {
+    let world = World::new();
+    world.api.create_fake_node("a");
+    world.api.fault("nodeimages/a", [Fault::Refuse(403); 40]);
+    world.start_job_controller(JobConfig::default());
+    world.api.create_job("j", json!({"image": "nginx"}));
+    pass(600).await;
+    let tries = world.api.count(&["jobs PATCH", "nodeimages/a"]);
+    assert!((8..=16).contains(&tries), "{tries}");
+    assert!(world.reasons("ImagePullJob").contains(&"DispatchRefused"));
 }

@@ -17,13 +17,19 @@ pub struct JobConfig {
     pub runner: RunnerConfig,
     /// What the planner may be told.
     pub plan: JobPlanConfig,
-    /// Requests to NodeImages that one reconcile has under way at the same time. Default 16.
+    /// Requests to NodeImages under way at the same time, for all jobs together. Default 16.
     pub concurrent_writes: usize,
-    /// NodeImages written in one reconcile; the rest follows in the next. Default 256.
+    /// Nodes that a job hands its task to before it counts again. Default 256.
     pub writes_per_round: usize,
-    /// How soon a job looks again at nodes whose NodeImage was changed by somebody else in the same moment. Default
-    /// 500 ms.
+    /// How long a node waits for the tasks of further jobs before it is written. Default 100 ms.
+    pub batch_window: Duration,
+    /// How soon a job hands out tasks again after nodes whose NodeImage was changed by somebody else in the same moment.
+    /// Doubles with each round in which the server refuses or fails, up to `max_write_backoff`. Default 500 ms.
     pub conflict_retry: Duration,
+    /// Longest wait of a job whose writes fail. Default 2 min.
+    pub max_write_backoff: Duration,
+    /// Plans of one job are at least this far apart, however many of its nodes change. Default 100 ms.
+    pub plan_interval: Duration,
     /// How soon a job looks again whether its writes have come back through the watch. Default 5 s.
     pub settle_retry: Duration,
     /// Status writes of one job that only tell counts are at least this far apart. The first status, the end and
@@ -47,7 +53,10 @@ impl Default for JobConfig {
             plan: JobPlanConfig::default(),
             concurrent_writes: 16,
             writes_per_round: 256,
+            batch_window: Duration::from_millis(100),
             conflict_retry: Duration::from_millis(500),
+            max_write_backoff: Duration::from_secs(120),
+            plan_interval: Duration::from_millis(100),
             settle_retry: Duration::from_secs(5),
             status_interval: Duration::from_secs(1),
             daemon_namespace: DAEMON_CONFIG_NAMESPACE.to_owned(),
@@ -73,6 +82,12 @@ impl JobConfig {
         }
         if self.conflict_retry.is_zero() {
             return Err(ConfigError::new("conflictRetry", "must be above zero"));
+        }
+        if self.max_write_backoff < self.conflict_retry {
+            return Err(ConfigError::new(
+                "maxWriteBackoff",
+                "must not be below conflictRetry",
+            ));
         }
         if self.daemon_namespace.is_empty() {
             return Err(ConfigError::new("daemonNamespace", "must not be empty"));

@@ -4,18 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
     Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
-    Index, ObjectKey, Outcome, Reconciler, SlimPod, Subscription,
+    Index, ObjectKey, Outcome, Reconciler, RunError, Runnable, SlimPod, Subscription, WorkQueue,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
-use super::dispatcher::Dispatcher;
-use super::pace::StatusPace;
+use super::pace::Pace;
 use super::secrets::Copier;
+use super::writer::{Turn, Writer};
 use super::{JobConfig, notes};
 use crate::api::{ImagePullJob, ImagePullJobStatus, NodeImage};
 use crate::caches::states;
@@ -60,7 +63,7 @@ impl fmt::Debug for JobDependencies {
 pub fn job_controller(
     dependencies: JobDependencies,
     config: JobConfig,
-) -> Result<Controller<JobReconciler>, ConfigError> {
+) -> Result<JobController, ConfigError> {
     config.validate()?;
     let JobDependencies {
         jobs, node_images, ..
@@ -79,31 +82,36 @@ pub fn job_controller(
         config.secret_max_age,
     );
 
-    let dispatcher = Arc::new(Dispatcher::new(
-        Api::all(dependencies.client.clone()),
+    let writer = Arc::new(Writer::new(
+        dependencies.client.clone(),
+        node_images.clone(),
         expectations.clone(),
+        dependencies.clock.clone(),
+        config.clone(),
     ));
     let routes = Arc::new(Mutex::new(JobRoutes::default()));
     let subscription = jobs.subscribe({
         let routes = routes.clone();
-        let dispatcher = dispatcher.clone();
+        let writer = writer.clone();
         move |delta| match states(delta) {
             (_, Some(new)) => routes.lock().update(&new.key(), new),
             (old, None) => {
                 routes.lock().remove(&delta.key());
-                old.into_iter().for_each(|old| dispatcher.forget(old.uid()));
+                old.into_iter().for_each(|old| writer.forget(old.uid()));
             }
         }
     });
     let runner = config.runner.clone();
+    let drain = runner.drain_timeout;
     let pods = dependencies.pods.clone().map(|pods| {
         let by_namespace = pods.index(|pod: &SlimPod| pod.key.namespace.clone());
         (pods, by_namespace)
     });
     let watched_pods = dependencies.pods.clone();
     let reconciler = JobReconciler {
-        dispatcher,
-        pace: StatusPace::new(config.status_interval),
+        writer: writer.clone(),
+        pace: Pace::new(config.status_interval),
+        plans: Pace::new(config.plan_interval),
         expectations,
         dependencies,
         config,
@@ -126,20 +134,63 @@ pub fn job_controller(
             routes.lock().route_pod(old, new, |key| enqueue(key.clone()));
         });
     }
-    Ok(builder.build())
+    Ok(JobController {
+        drain,
+        controller: builder.build(),
+        writer,
+    })
+}
+
+/// The controller of jobs: plans for jobs, and writes to nodes for all jobs together.
+pub struct JobController {
+    controller: Controller<JobReconciler>,
+    writer: Arc<Writer>,
+    drain: Duration,
+}
+
+impl fmt::Debug for JobController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobController")
+            .field("controller", &self.controller)
+            .finish_non_exhaustive()
+    }
+}
+
+impl JobController {
+    /// The queue of jobs, to add keys from elsewhere.
+    pub fn queue(&self) -> WorkQueue<ObjectKey> {
+        self.controller.queue()
+    }
+
+    /// Runs until cancelled. Dropping the future drops what is under way.
+    pub async fn run(self, cancel: CancellationToken) {
+        let queue = self.controller.queue();
+        let writes = self.writer.run(queue, cancel.clone(), self.drain);
+        tokio::join!(self.controller.run(cancel.clone()), writes);
+    }
+}
+
+impl Runnable for JobController {
+    fn name(&self) -> &str {
+        Runnable::name(&self.controller)
+    }
+
+    fn run(self: Box<Self>, cancel: CancellationToken) -> BoxFuture<'static, Result<(), RunError>> {
+        JobController::run(*self, cancel).map(Ok).boxed()
+    }
 }
 
 /// Pods by namespace.
 type PodIndex = Index<SlimPod, Arc<str>>;
 
-/// Reconciles ImagePullJobs; made by [`job_controller`].
 #[derive(Debug)]
-pub struct JobReconciler {
+struct JobReconciler {
     dependencies: JobDependencies,
     config: JobConfig,
     expectations: Expectations,
-    dispatcher: Arc<Dispatcher>,
-    pace: StatusPace,
+    writer: Arc<Writer>,
+    pace: Pace,
+    plans: Pace,
     pods: Option<(Cache<SlimPod>, PodIndex)>,
     copier: Copier,
     _routes: Subscription,
@@ -153,13 +204,30 @@ impl Reconciler for JobReconciler {
         let Some(job) = job else { return Ok(Outcome::Done) };
         let uid = job.uid();
         if job.metadata.deletion_timestamp.is_some() {
-            self.dispatcher.forget(uid);
+            self.writer.forget(uid);
             return Ok(Outcome::Done);
         }
-        self.dispatcher.settle(uid).await?;
+        let Turn::Free { ended, wait: pause } = self.writer.turn(uid) else {
+            return Ok(Outcome::Done);
+        };
+        if ended.written > 0 {
+            tracing::info!(job = %key, nodes = ended.written, "handed the task to nodes");
+        }
+        if let Some(failure) = &ended.failure {
+            tracing::warn!(job = %key, nodes = ended.failures, error = failure.text, "task not handed to nodes");
+            if failure.refused {
+                let note = notes::of_refusal(&job, ended.failures, &failure.text);
+                self.dependencies.events.emit(note);
+            }
+        }
+        self.writer.settle(uid).await?;
         if let Expected::Waiting { retry_after, .. } = self.expectations.check(uid) {
             return Ok(Outcome::RequeueAfter(retry_after.min(self.config.settle_retry)));
         }
+        if let Some(wait) = self.plans.wait(uid) {
+            return Ok(Outcome::RequeueAfter(wait));
+        }
+        self.plans.did(uid);
         let context = self.context(&job).await?;
         let nodes = self.selected(&job, &context);
         let plan = plan_job(
@@ -174,35 +242,22 @@ impl Reconciler for JobReconciler {
             self.delete(&key, &job).await?;
             return Ok(Outcome::Done);
         }
-        let batch = plan
-            .dispatch
-            .get(..self.config.writes_per_round)
-            .unwrap_or(&plan.dispatch);
-        let outcome = self
-            .dispatcher
-            .dispatch(uid, batch, self.config.concurrent_writes)
-            .await;
         let mut wait = plan.requeue_after;
         let mut at_most = |limit: Duration| wait = Some(wait.map_or(limit, |wait| wait.min(limit)));
-        if outcome.written > 0 {
-            tracing::info!(job = %key, nodes = outcome.written, "handed the task to nodes");
+        if let (Some(task), None, false) = (&plan.task, pause, plan.dispatch.is_empty()) {
+            let batch = plan.dispatch.iter().take(self.config.writes_per_round);
+            let names = batch.filter_map(|dispatch| dispatch.node_image.metadata.name.as_deref());
+            self.writer.submit(&key, task.clone(), names.map(Arc::from));
             // The status is written when the writes have come back, together with what they changed.
-            at_most(self.config.settle_retry);
-        } else if let Some(status) = &plan.status
-            && let Some(later) = self.report(&key, &job, status, &plan).await?
-        {
-            at_most(later);
-        }
-        if let Some(error) = outcome.failure {
-            if matches!(error, ApiError::Refused { .. }) {
-                self.dependencies
-                    .events
-                    .emit(notes::of_refusal(&job, outcome.failures, &error));
+        } else {
+            if let Some(pause) = pause.filter(|_| !plan.dispatch.is_empty()) {
+                at_most(pause);
             }
-            return Err(error);
-        }
-        if outcome.conflicts > 0 {
-            at_most(self.config.conflict_retry);
+            if let Some(status) = &plan.status
+                && let Some(later) = self.report(&key, &job, status, &plan, &context).await?
+            {
+                at_most(later);
+            }
         }
         let ends = plan
             .status
@@ -266,6 +321,7 @@ impl JobReconciler {
         job: &ImagePullJob,
         status: &ImagePullJobStatus,
         plan: &JobPlan<'_>,
+        context: &JobContext,
     ) -> Result<Option<Duration>, ApiError> {
         if !status_differs(job.status.as_ref(), status) {
             return Ok(None);
@@ -282,10 +338,14 @@ impl JobReconciler {
             .map_err(|source| ApiError::new("writing the status of a job", source))?;
         self.expectations
             .expect_update(job.uid(), written.uid(), written.resource_version());
-        for note in notes::of_status(job, status, !plan.invalid.is_empty()) {
+        let notes = notes::of_status(job, status, !plan.invalid.is_empty());
+        for note in notes
+            .into_iter()
+            .chain(notes::of_troubles(job, &context.troubles))
+        {
             self.dependencies.events.emit(note);
         }
-        self.pace.wrote(job.uid());
+        self.pace.did(job.uid());
         Ok(None)
     }
 
@@ -305,7 +365,7 @@ impl JobReconciler {
             .map_err(|e| ApiError::new("deleting a job", e))
         {
             Ok(_) | Err(ApiError::Gone { .. }) => {
-                self.dispatcher.forget(job.uid());
+                self.writer.forget(job.uid());
                 tracing::info!(job = %key, "deleted the job: its time after completion is over");
                 Ok(())
             }

@@ -2,10 +2,10 @@
 
 mod config;
 mod controller;
-mod dispatcher;
 mod notes;
 mod pace;
 mod secrets;
+mod writer;
 
 pub use config::JobConfig;
-pub use controller::{JobDependencies, JobReconciler, job_controller};
+pub use controller::{JobController, JobDependencies, job_controller};

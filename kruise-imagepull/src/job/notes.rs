@@ -3,9 +3,9 @@
 use kube_core::Resource as _;
 
 use crate::api::{ImagePullJob, ImagePullJobStatus};
-use crate::error::ApiError;
 use crate::events::{
-    Note, REASON_DISPATCH_REFUSED, REASON_INVALID_JOB, REASON_JOB_COMPLETED, REASON_NODES_FAILED,
+    Note, REASON_DISPATCH_REFUSED, REASON_INVALID_JOB, REASON_JOB_COMPLETED, REASON_JOB_TROUBLE,
+    REASON_NODES_FAILED,
 };
 
 /// Returns what is worth telling about the step from the stored status to `new`: that nodes began to fail, the end,
@@ -40,12 +40,22 @@ pub(super) fn of_status(job: &ImagePullJob, new: &ImagePullJobStatus, invalid: b
     notes
 }
 
+/// Returns notes about what is newly amiss.
+pub(super) fn of_troubles(job: &ImagePullJob, troubles: &[String]) -> Vec<Note> {
+    let told = job.status.as_ref().map_or("", |status| &status.message);
+    let new = troubles.iter().filter(|trouble| !told.contains(trouble.as_str()));
+    let note = |trouble: &String| Note {
+        about: job.object_ref(&()),
+        warning: true,
+        reason: REASON_JOB_TROUBLE,
+        message: trouble.clone(),
+    };
+    new.map(note).collect()
+}
+
 /// Returns the note about nodes that the server does not let the controller write to.
-pub(super) fn of_refusal(job: &ImagePullJob, failures: usize, error: &ApiError) -> Note {
-    let cause = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let message = format!("the task could not be handed to {failures} nodes: {error}: {cause}");
+pub(super) fn of_refusal(job: &ImagePullJob, failures: usize, why: &str) -> Note {
+    let message = format!("the task could not be handed to {failures} nodes: {why}");
     Note {
         about: job.object_ref(&()),
         warning: true,
