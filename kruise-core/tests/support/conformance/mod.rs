@@ -69,7 +69,7 @@ cases! {
         a_watch_resumes_where_it_is_told_to,
         a_watch_without_a_version_begins_with_what_is_there,
         objects_enter_and_leave_a_selector,
-        a_watch_from_the_far_past_is_gone,
+        a_watch_from_the_far_past_skips_nothing,
         a_watch_of_one_object_sees_no_other,
         a_watch_ends_after_its_time_with_a_bookmark;
     patches:
