@@ -5,12 +5,17 @@ use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kruise_core::runtime::{CacheBuilder, CacheConfig, Cached, Delta, ListStrategy, ObjectKey, SlimPod};
 use kube_client::{Api, Client};
 
-use crate::api::{ImagePullJob, NodeImage};
+use crate::api::{ImageListPullJob, ImagePullJob, NodeImage};
 use crate::plan::nodeimage::NodeFacts;
 
 /// Returns the builder of the cache of all jobs.
 pub fn job_cache(client: Client) -> CacheBuilder<ImagePullJob> {
     CacheBuilder::new(Api::all(client)).name("imagepulljobs")
+}
+
+/// Returns the builder of the cache of all lists of images.
+pub fn list_cache(client: Client) -> CacheBuilder<ImageListPullJob> {
+    CacheBuilder::new(Api::all(client)).name("imagelistpulljobs")
 }
 
 /// Returns the builder of the cache of all NodeImages.

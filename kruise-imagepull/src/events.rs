@@ -20,6 +20,15 @@ pub const REASON_DISPATCH_REFUSED: &str = "DispatchRefused";
 /// A job that ended.
 pub const REASON_JOB_COMPLETED: &str = "ImagePullJobCompleted";
 
+/// A list of images that can not be acted on.
+pub const REASON_INVALID_LIST: &str = "InvalidImageListPullJob";
+/// Jobs of a list can not be created.
+pub const REASON_CREATE_FAILED: &str = "FailedCreate";
+/// Some images of a list failed.
+pub const REASON_IMAGES_FAILED: &str = "ImagesFailed";
+/// A list that ended.
+pub const REASON_LIST_COMPLETED: &str = "ImageListPullJobCompleted";
+
 /// One Event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {

@@ -40,12 +40,14 @@
 //! | [`api`] | types, defaults, validation, CRDs | nothing |
 //! | [`plan`] | every decision, as pure functions | nothing |
 //! | [`job`] | the controller of jobs | a client, caches of jobs, NodeImages, copies of secrets, Pods |
+//! | [`list`] | the controller of lists of images | a client, caches of lists and jobs |
 //! | [`nodeimage`] | the controller of NodeImages | a client, caches of NodeImages, Nodes and jobs |
 //! | [`secrets`] | the controller that deletes copies of pull secrets nobody needs | a client, caches of jobs and copies |
 //! | [`agent`] | the agent of a node | a client, a cache of one NodeImage, a container runtime |
 //! | [`caches`] | builders of those caches | a client |
 //! | [`events`] | Events as they are made here | a closure that takes them |
 //! | [`rbac`] | the rights that each part needs | nothing |
+//! | [`guard`] | agents that share an account write the status of their own node only | a router, a cache of Pods |
 //! | [`webhook`] | defaulting and validation at admission | a router of `kruise_core::webhook` |
 //!
 //! Each part can be run alone, beside the others of OpenKruise. Nothing is global: two of each in one process work.
@@ -55,14 +57,15 @@
 //! * It does not keep images: kubelet may collect an image that nobody uses.
 //! * It shows no progress between 0 and 100: the container runtime interface tells none.
 //! * Percentages of nodes are refused for `parallelism`; OpenKruise has never supported them either.
-//! * `podSelector`, `sandboxConfig`, `ImageListPullJob` and copies of pull secrets are not there yet.
 
 pub mod agent;
 pub mod api;
 pub mod caches;
 pub mod error;
 pub mod events;
+pub mod guard;
 pub mod job;
+pub mod list;
 pub mod nodeimage;
 pub mod plan;
 pub mod rbac;

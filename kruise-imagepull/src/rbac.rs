@@ -17,6 +17,17 @@ pub fn job_controller() -> Vec<PolicyRule> {
     ]
 }
 
+/// Returns the rights of the [controller of lists](crate::list) and the caches it reads.
+pub fn list_controller() -> Vec<PolicyRule> {
+    vec![
+        rule(GROUP, "imagelistpulljobs", &["list", "watch", "patch", "delete"]),
+        rule(GROUP, "imagelistpulljobs/status", &["patch"]),
+        rule(GROUP, "imagepulljobs", &["list", "watch", "create", "delete"]),
+        // Where the API server lets only those name an owner to be deleted after who may change that owner's finalizers.
+        rule(GROUP, "imagelistpulljobs/finalizers", &["update"]),
+    ]
+}
+
 /// Returns the rights of the job controller and of the [controller of copies](crate::secrets) in the namespace of the
 /// copies, for a Role there. The latter needs `list` and `watch` of jobs beside them.
 pub fn secret_copies() -> Vec<PolicyRule> {

@@ -2,6 +2,8 @@
 
 mod crds;
 mod flags;
+mod imagepull;
+mod webhooks;
 mod wire;
 
 use std::process::ExitCode;

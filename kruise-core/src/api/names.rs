@@ -12,6 +12,9 @@ pub const DAEMON: &str = "kruise-daemon";
 /// Finalizer (and label key of protected objects) that keeps an object until a controller has cleaned up after it.
 pub const DELETION_PROTECTION: &str = "apps.kruise.io/deletion-protection";
 
+/// Label of what a controller has made, and of some of the makers: hash of the template it was made from.
+pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
+
 /// Annotation of a SidecarSet: hash of its spec. Of a Pod: JSON object from set name to the hash that was injected.
 pub const SIDECARSET_HASH: &str = "kruise.io/sidecarset-hash";
 /// Like [`SIDECARSET_HASH`], with the images left out of the hash.

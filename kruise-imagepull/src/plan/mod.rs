@@ -3,6 +3,7 @@
 //! | module | question it answers |
 //! | --- | --- |
 //! | [`job`] | what does a job do now: dispatch, report, wait, delete itself? |
+//! | [`list`] | which jobs of single images does a list create and delete, and how far is it? |
 //! | [`select`] | which nodes does a job select? |
 //! | [`dispatch`] | which patch hands the task of a job to a node? |
 //! | [`nodeimage`] | what happens to a NodeImage: create, mirror labels, drop tasks, fail silent ones, delete? |
@@ -15,6 +16,7 @@ pub mod agent;
 pub mod dispatch;
 pub mod job;
 pub mod keyring;
+pub mod list;
 #[cfg(test)]
 mod model;
 pub mod nodeimage;

@@ -1,0 +1,91 @@
+//! The webhook server of the manager.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kruise_core::gates::{Gates, KRUISE_DAEMON};
+use kruise_core::manager::{ClientFactory, Manager};
+use kruise_core::runtime::Clock;
+use kruise_core::webhook::server::{
+    Certificates, ConfigurationWriter, FolderCertificates, KubeSecret, Server, ServerConfig,
+    SharedCertificates, SharedConfig, Target, WriterConfig,
+};
+use kruise_core::webhook::{Router, WebhookMetrics};
+use kruise_imagepull::guard::{self, NodeGuard};
+use kruise_imagepull::webhook;
+use kube_client::Api;
+
+use crate::flags::Run;
+
+/// Adds the webhook server, its certificates and its configurations to `manager`.
+pub(crate) async fn add(
+    manager: &mut Manager,
+    flags: &Run,
+    gates: &Gates,
+    clients: &ClientFactory,
+    clock: Arc<dyn Clock>,
+    metrics: &WebhookMetrics,
+    guard: Option<NodeGuard>,
+) -> Result<()> {
+    let enabled = gates.is_enabled(KRUISE_DAEMON);
+    let mut router = webhook::register(Router::builder().metrics(metrics), clock.clone(), enabled);
+    if let Some(guard) = guard {
+        router = guard::register(router, guard);
+    }
+    let router = router.build()?;
+    let target = if flags.webhook_host.is_empty() {
+        Target::Service {
+            namespace: flags.pod_namespace.clone(),
+            name: flags.webhook_service.clone(),
+            port: 443,
+        }
+    } else {
+        Target::Url {
+            host: flags.webhook_host.clone(),
+            port: flags.webhook_port,
+        }
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificates = Certificates::with_metrics(provider, metrics);
+    let client = clients.client("webhook-controller")?;
+    match &flags.webhook_cert_dir {
+        Some(folder) => {
+            manager.everywhere(FolderCertificates::new(folder, &certificates));
+        }
+        None => {
+            let store = KubeSecret::new(
+                Api::<Secret>::namespaced(client.clone(), &flags.pod_namespace),
+                &flags.webhook_secret,
+            );
+            let config = SharedConfig::new([target.host()]);
+            manager.everywhere(SharedCertificates::new(store, &certificates, clock, config)?);
+        }
+    }
+    // A webhook by URL on a loopback address is served on that address alone.
+    let address: SocketAddr = match flags.webhook_host.parse::<std::net::IpAddr>() {
+        Ok(host) if host.is_loopback() => (host, flags.webhook_port).into(),
+        _ => ([0, 0, 0, 0], flags.webhook_port).into(),
+    };
+    let server = Server::bind(address, router.clone(), &certificates, ServerConfig::default())
+        .await
+        .context("--webhook-port")?;
+    let writer = ConfigurationWriter::new(
+        client,
+        &router,
+        &certificates,
+        server.local_addr(),
+        WriterConfig::new(target),
+    )?;
+    let ready = writer.ready();
+    manager.health().readiness.add("webhook-ready", move || {
+        if ready.is_ready() {
+            Ok(())
+        } else {
+            Err("the webhook configurations are not written yet".into())
+        }
+    });
+    manager.everywhere(server).everywhere(writer);
+    Ok(())
+}
