@@ -86,9 +86,18 @@ impl Cluster {
 
     /// A client with the administrator's rights.
     pub async fn client(&self) -> Result<Client> {
-        let file = kube_client::config::Kubeconfig::read_from(self.var("KUBECONFIG")?)?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
+        Ok(Client::try_from(self.config(self.var("KUBECONFIG")?).await?)?)
+    }
+
+    /// A client configuration of what a kubeconfig file says.
+    pub async fn config(&self, path: &str) -> Result<Config> {
+        let file = kube_client::config::Kubeconfig::read_from(path)?;
+        Ok(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)
+    }
+
+    /// The path of a kubeconfig file with a token of a service account, `NAMESPACE/NAME`.
+    pub async fn credentials(&self, account: &str) -> Result<String> {
+        self.target("target_kubeconfig", &[account]).await
     }
 
     /// Runs a program with the cluster's environment; input may be empty.
@@ -140,6 +149,19 @@ impl Cluster {
     /// `examples/local/kruise ARGS`: starts, stops and kills our manager and daemons.
     pub async fn kruise(&self, args: &[&str]) -> Result<String> {
         self.script("local/kruise", args).await
+    }
+
+    /// [`Cluster::kruise`] with a variable `NAME=value` of its environment, such as `KRUISE_MANAGER_ARGS=…`.
+    pub async fn kruise_with(&self, variable: &str, args: &[&str]) -> Result<String> {
+        let script = self.examples.join("local/kruise");
+        let script = script.to_string_lossy();
+        let mut all = vec![variable, &script];
+        all.extend(args);
+        let said = self.command("env", &all, "").await?;
+        if !said.ok {
+            bail!("kruise {}: {}", args.join(" "), said.err);
+        }
+        Ok(said.out)
     }
 
     /// `kubectl ARGS` with a manifest on standard input, successful or not.
@@ -256,6 +278,14 @@ pub fn node_images(client: &Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &kruise_kind("NodeImage"))
 }
 
+/// The status of one (image, tag) on a node, from its NodeImage.
+pub fn tag_status<'a>(node_image: &'a Value, image: &str, tag: &str) -> Option<&'a Value> {
+    node_image["status"]["imageStatuses"][image]["tags"]
+        .as_array()?
+        .iter()
+        .find(|entry| entry["tag"] == tag)
+}
+
 /// Creates an ImagePullJob from its name and spec.
 pub async fn create_job(api: &Api<DynamicObject>, name: &str, spec: Value) -> Result<DynamicObject> {
     let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "ImagePullJob", "metadata": {"name": name}, "spec": spec});
@@ -291,6 +321,18 @@ pub async fn until(
             seen.into_inner().unwrap_or_default()
         ),
     }
+}
+
+/// Asks again and again until something is so that no watch of one object shows.
+pub async fn eventually<F: Future<Output = Result<bool>>>(what: &str, is_so: impl Fn() -> F) -> Result<()> {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_so().await? {
+        if tokio::time::Instant::now() > end {
+            bail!("not within {PATIENCE:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 /// Waits until a job has a completion time; the job.

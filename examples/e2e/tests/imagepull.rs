@@ -2,17 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
-use kruise_e2e::{Cluster, TestNamespace, create_job, jobs, node_images, until, until_complete};
+use kruise_e2e::{Cluster, TestNamespace, create_job, jobs, node_images, tag_status, until, until_complete};
 use kube_core::params::{DeleteParams, Patch, PatchParams};
-use serde_json::{Value, json};
-
-/// The status of one (image, tag) on a node, from its NodeImage.
-fn tag_status<'a>(node_image: &'a Value, image: &str, tag: &str) -> Option<&'a Value> {
-    node_image["status"]["imageStatuses"][image]["tags"]
-        .as_array()?
-        .iter()
-        .find(|entry| entry["tag"] == tag)
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn every_node_has_a_nodeimage_with_the_nodes_labels() -> Result<()> {
@@ -91,6 +83,9 @@ async fn a_job_pulls_its_image_on_every_node() -> Result<()> {
         "{header}"
     );
     ensure!(row.ends_with("job has completed"), "{row}");
+    // What the nodes did is told where users look for it.
+    let said = cluster.kubectl(&["describe", "nodeimage", &nodes[0]], "").await?;
+    ensure!(said.out.contains("PullImageSucceed"), "{}", said.out);
     space.remove().await
 }
 
@@ -242,13 +237,39 @@ async fn bad_manifests_are_refused_with_the_path_of_the_field() -> Result<()> {
             "spec.parallelism",
         ),
         (
+            "an expression without values",
+            json!({"image": "nginx", "selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
+            "spec.selector.matchExpressions[0].values",
+        ),
+        (
+            "pods and nodes",
+            json!({"image": "nginx", "selector": {}, "podSelector": {}}),
+            "spec.podSelector",
+        ),
+        (
+            "a deadline that is shorter than one attempt",
+            json!({"image": "nginx", "completionPolicy": {"activeDeadlineSeconds": 10}}),
+            "spec.completionPolicy.activeDeadlineSeconds",
+        ),
+        ("a list without images", json!({"images": []}), "spec.images"),
+        (
+            "a list that names an image twice",
+            json!({"images": ["nginx", "redis", "nginx"]}),
+            "spec.images[2]",
+        ),
+        (
             "a deadline on Never",
             json!({"image": "nginx", "completionPolicy": {"type": "Never", "activeDeadlineSeconds": 5}}),
             "spec.completionPolicy",
         ),
     ];
     for (what, spec, path) in cases {
-        let manifest = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "ImagePullJob",
+        let kind = if spec["images"].is_array() {
+            "ImageListPullJob"
+        } else {
+            "ImagePullJob"
+        };
+        let manifest = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": kind,
             "metadata": {"name": "bad", "namespace": space.name}, "spec": spec});
         // --validate=false: the server has to refuse it, not kubectl.
         let said = cluster
