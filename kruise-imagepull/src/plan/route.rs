@@ -7,7 +7,7 @@ use kruise_core::runtime::{ObjectKey, SlimPod};
 use kube_core::Resource as _;
 
 use super::select::{NodeSelection, working_node};
-use crate::api::{ImageKey, ImagePullJob, ImageTagSpec, NodeImage};
+use crate::api::{ImageKey, ImagePullJob, ImageTagSpec, MAX_IMAGES_PER_NODE, NodeImage};
 
 #[cfg(test)]
 mod tests;
@@ -115,7 +115,7 @@ impl JobRoutes {
     /// Calls `wake` for each job that the change from `old` to `new` concerns; a job may be named twice.
     ///
     /// A NodeImage that appears, vanishes or changes labels concerns the jobs that select it before or after, but not
-    /// both. A changed task or result concerns the jobs that own the task before or after. Costs a comparison of the
+    /// both; one that was full and has room again, all that select it. A changed task or result concerns the jobs that own the task before or after. Costs a comparison of the
     /// two objects, a lookup per changed task, and a pass over the jobs only in the first case.
     pub fn route(&self, old: Option<&NodeImage>, new: Option<&NodeImage>, mut wake: impl FnMut(&ObjectKey)) {
         if let (Some(old), Some(new)) = (old, new) {
@@ -129,12 +129,15 @@ impl JobRoutes {
                 )
             })
         };
-        if facts(old) == facts(new) {
+        let is_full =
+            |node: Option<&NodeImage>| node.is_some_and(|node| node.spec.images.len() >= MAX_IMAGES_PER_NODE);
+        let has_room_again = is_full(old) && !is_full(new);
+        if facts(old) == facts(new) && !has_room_again {
             return;
         }
         for (key, route) in &self.jobs {
             let selects = |node: Option<&NodeImage>| node.is_some_and(|node| route.nodes.include(node));
-            if selects(old) != selects(new) {
+            if selects(old) != selects(new) || (has_room_again && selects(new)) {
                 wake(key);
             }
         }

@@ -172,3 +172,19 @@ fn a_new_node_image_wakes_jobs_that_select_by_pods() {
         [""; 0]
     );
 }
+
+#[test]
+fn a_full_node_that_has_room_again_wakes_the_jobs_that_select_it() {
+    let jobs = [
+        job("j", "nginx"),
+        job_from("k", "{image: redis, selector: {names: [b]}}"),
+    ];
+    let routes = routes(&jobs);
+    let images = |count: usize| {
+        (0..count).fold(node("a"), |node, number| {
+            node.with_task(&format!("i{number}"), task("1", 0, &[]))
+        })
+    };
+    assert_eq!(woken(&routes, Some(&images(256)), Some(&images(255))), ["j"]);
+    assert!(woken(&routes, Some(&images(255)), Some(&images(254))).is_empty());
+}
