@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
     Cache, Cached as _, ConfigError, Controller, Delta, ObjectKey, Outcome, Reconciler, RunnerConfig,
+    RuntimeMetrics,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -65,6 +66,8 @@ pub struct SecretDependencies {
     pub copies: Cache<Secret>,
     /// All jobs.
     pub jobs: Cache<ImagePullJob>,
+    /// Metrics of queue and reconciles, if they are wanted.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for SecretDependencies {
@@ -86,24 +89,26 @@ pub fn secret_controller(
     let by_user = copies.index(users_of);
     let used = copies.clone();
     let runner = config.runner.clone();
+    let metrics = dependencies.metrics.clone();
     let reconciler = SecretReconciler { dependencies, config };
-    Ok(
-        Controller::builder("imagepull-secret-controller", copies, reconciler)
-            .config(runner)
-            .watches(&jobs, move |delta: &Delta<ImagePullJob>, enqueue| {
-                let (old, new) = states(delta);
-                let needs = |job: Option<&ImagePullJob>| {
-                    job.filter(|job| runs(job))
-                        .map(|job| job.spec.pull_secrets.clone())
-                };
-                if needs(old) != needs(new) {
-                    for copy in used.by_index(&by_user, &delta.key()) {
-                        enqueue(copy.key());
-                    }
+    let mut builder = Controller::builder("imagepull-secret-controller", copies, reconciler)
+        .config(runner)
+        .watches(&jobs, move |delta: &Delta<ImagePullJob>, enqueue| {
+            let (old, new) = states(delta);
+            let needs = |job: Option<&ImagePullJob>| {
+                job.filter(|job| runs(job))
+                    .map(|job| job.spec.pull_secrets.clone())
+            };
+            if needs(old) != needs(new) {
+                for copy in used.by_index(&by_user, &delta.key()) {
+                    enqueue(copy.key());
                 }
-            })
-            .build(),
-    )
+            }
+        });
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
+    }
+    Ok(builder.build())
 }
 
 /// Reconciles copies of pull secrets; made by [`secret_controller`].

@@ -41,6 +41,12 @@ fn config(seeds: Range<u64>, streaming: bool) -> SimulationConfig {
     config.crash = 0.15;
     config.nodes = 4;
     config.faults = FaultConfig::all(0.02);
+    if !streaming {
+        // Watches that lag far behind, each by itself.
+        config.faults.watch_late = 0.1;
+        config.faults.slow = 0.01;
+        config.faults.slowest = Duration::from_secs(40);
+    }
     config.server.history = 200;
     config.server.streaming_lists = streaming;
     config

@@ -4,6 +4,7 @@
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 
 pub mod archive;
+pub mod scale;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kruise_core::manager::without_retry;
 use kruise_cri::{ClientConfig, Endpoint, ImageService};
 use kube_client::{Api, Client, Config, config::KubeConfigOptions};
 use kube_core::{ApiResource, DynamicObject, params::DeleteParams, params::PostParams};
@@ -89,6 +91,15 @@ impl Cluster {
         let file = kube_client::config::Kubeconfig::read_from(self.var("KUBECONFIG")?)?;
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)
+    }
+
+    /// A client with the rights of a service account, `NAMESPACE/NAME`. Its reads have no time limit, for watches.
+    pub async fn client_of(&self, account: &str) -> Result<Client> {
+        let file = self.target("target_kubeconfig", &[account]).await?;
+        let file = kube_client::config::Kubeconfig::read_from(file)?;
+        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        config.read_timeout = None;
+        Ok(Client::try_from(without_retry(config))?)
     }
 
     /// Runs a program with the cluster's environment; input may be empty.

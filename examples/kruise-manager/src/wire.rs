@@ -151,6 +151,7 @@ fn image_pull(
         secret_copies: copies.clone(),
         clock: clock.clone(),
         events: sink(recorder, "imagepulljob-controller"),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(job_controller(dependencies, config)?);
 
@@ -161,6 +162,7 @@ fn image_pull(
         client: leader_clients.client("imagepull-secret-controller")?,
         copies,
         jobs: jobs.clone(),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(secret_controller(dependencies, config)?);
 
@@ -175,6 +177,7 @@ fn image_pull(
         jobs,
         clock: clock.clone(),
         events: sink(recorder, "nodeimage-controller"),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(node_image_controller(dependencies, config)?);
     Ok(())

@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
     Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
-    Index, ObjectKey, Outcome, Reconciler, RunError, Runnable, SlimPod, Subscription, WorkQueue,
+    Index, ObjectKey, Outcome, Reconciler, RunError, Runnable, RuntimeMetrics, SlimPod, Subscription,
+    WorkQueue,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -45,6 +46,8 @@ pub struct JobDependencies {
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
     pub events: EventSink,
+    /// Metrics of queue and reconciles, if they are wanted.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for JobDependencies {
@@ -88,7 +91,9 @@ pub fn job_controller(
         expectations.clone(),
         dependencies.clock.clone(),
         config.clone(),
+        dependencies.metrics.as_ref(),
     ));
+    let metrics = dependencies.metrics.clone();
     let routes = Arc::new(Mutex::new(JobRoutes::default()));
     let subscription = jobs.subscribe({
         let routes = routes.clone();
@@ -133,6 +138,9 @@ pub fn job_controller(
             let (old, new) = states(delta);
             routes.lock().route_pod(old, new, |key| enqueue(key.clone()));
         });
+    }
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
     }
     Ok(JobController {
         drain,

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kruise_core::runtime::{
-    Add, Cache, Cached as _, Causes, Clock, Expectations, ObjectKey, Priority, QueueConfig, Verdict,
-    WorkQueue,
+    Add, Cache, Cached as _, Causes, Clock, Expectations, ObjectKey, Priority, QueueConfig, RuntimeMetrics,
+    Verdict, WorkQueue,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{Patch, PatchParams};
@@ -118,13 +118,18 @@ impl Writer {
         expectations: Expectations,
         clock: Arc<dyn Clock>,
         config: JobConfig,
+        metrics: Option<&RuntimeMetrics>,
     ) -> Self {
+        let queue = QueueConfig::named("imagepulljob-nodes");
         Self {
             api: Api::all(client),
             node_images,
             expectations,
             clock,
-            nodes: WorkQueue::new(QueueConfig::named("imagepulljob-nodes")),
+            nodes: match metrics {
+                Some(metrics) => WorkQueue::with_metrics(queue, metrics),
+                None => WorkQueue::new(queue),
+            },
             state: Mutex::default(),
             config,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kruise_core::runtime::{
-    Cache, Cached as _, Clock, ConfigError, Controller, Delta, ObjectKey, Outcome, Reconciler,
+    Cache, Cached as _, Clock, ConfigError, Controller, Delta, ObjectKey, Outcome, Reconciler, RuntimeMetrics,
 };
 use kube_client::{Api, Client};
 use kube_core::Resource as _;
@@ -33,6 +33,8 @@ pub struct NodeImageDependencies {
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
     pub events: EventSink,
+    /// Metrics of queue and reconciles, if they are wanted.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for NodeImageDependencies {
@@ -60,8 +62,8 @@ pub fn node_image_controller(
     } = dependencies.clone();
     let by_owner = node_images.index(owner_uids);
     let runner = config.runner.clone();
-    let owned = node_images.clone();
-    Ok(Controller::builder(
+    let (owned, metrics) = (node_images.clone(), dependencies.metrics.clone());
+    let mut builder = Controller::builder(
         "nodeimage-controller",
         node_images,
         NodeImageReconciler { dependencies, config },
@@ -94,8 +96,11 @@ pub fn node_image_controller(
                 enqueue(node_image.key());
             }
         }
-    })
-    .build())
+    });
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
+    }
+    Ok(builder.build())
 }
 
 fn owner_uids(node_image: &NodeImage) -> Vec<String> {

@@ -51,7 +51,7 @@ impl Managers {
 
     /// The life of one manager.
     async fn live(&self, client: Client, random: &mut Random) {
-        let life = Duration::from_secs(10) + random.duration(Duration::from_secs(300));
+        let life = Duration::from_secs(5) + random.duration(Duration::from_secs(90));
         let stop = CancellationToken::new();
         let manager = self.manager(client).run(stop.clone());
         tokio::pin!(manager);
@@ -96,12 +96,14 @@ impl Managers {
             pods: None,
             clock: clock.clone(),
             events: EventSink::none(),
+            metrics: None,
         };
         manager.on_leader(job_controller(dependencies, config).expect("defaults"));
         let dependencies = SecretDependencies {
             client: writer("copies"),
             copies,
             jobs: jobs.clone(),
+            metrics: None,
         };
         manager.on_leader(secret_controller(dependencies, SecretConfig::default()).expect("defaults"));
         let mut config = NodeImageConfig::default();
@@ -113,6 +115,7 @@ impl Managers {
             jobs,
             clock: clock.clone(),
             events: EventSink::none(),
+            metrics: None,
         };
         manager.on_leader(node_image_controller(dependencies, config).expect("defaults"));
         manager
