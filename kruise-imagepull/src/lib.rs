@@ -63,6 +63,7 @@ pub mod caches;
 pub mod error;
 pub mod events;
 pub mod job;
+mod lookup;
 pub mod nodeimage;
 pub mod plan;
 pub mod rbac;

@@ -1,6 +1,7 @@
 //! The controller that takes back the copies of pull secrets: when a job has ended or is gone, it no longer counts as a
 //! user, and a copy without users is deleted. No finalizers: jobs can be deleted while no manager runs.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::{DAEMON_CONFIG_NAMESPACE, ImagePullJob};
 use crate::caches::states;
 use crate::error::ApiError;
-use crate::plan::secrets::{CopyWrite, release, users_of};
+use crate::lookup::JobLookup;
+use crate::plan::secrets::{CopyWrite, release, source_of, users_of};
 
 /// Settings of the controller of copies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +92,11 @@ pub fn secret_controller(
     let used = copies.clone();
     let runner = config.runner.clone();
     let metrics = dependencies.metrics.clone();
-    let reconciler = SecretReconciler { dependencies, config };
+    let reconciler = SecretReconciler {
+        lookup: JobLookup::new(dependencies.client.clone(), jobs.clone()),
+        dependencies,
+        config,
+    };
     let mut builder = Controller::builder("imagepull-secret-controller", copies, reconciler)
         .config(runner)
         .watches(&jobs, move |delta: &Delta<ImagePullJob>, enqueue| {
@@ -116,6 +122,7 @@ pub fn secret_controller(
 pub struct SecretReconciler {
     dependencies: SecretDependencies,
     config: SecretConfig,
+    lookup: JobLookup,
 }
 
 impl Reconciler for SecretReconciler {
@@ -126,7 +133,11 @@ impl Reconciler for SecretReconciler {
         let Some(copy) = copy else {
             return Ok(Outcome::Done);
         };
-        let write = release(&copy, |user, source| self.needs(user, source));
+        let mut write = release(&copy, |user, source| self.needs(user, source));
+        if write.is_some() {
+            let needed = self.needed(&copy).await?;
+            write = release(&copy, |user, _| needed.contains(user));
+        }
         let api: Api<Secret> = Api::namespaced(self.dependencies.client.clone(), key.namespace_str());
         match write {
             Some(CopyWrite::Patch { name, patch }) => {
@@ -154,11 +165,38 @@ impl SecretReconciler {
         if unknown.is_some_and(|known| known != user.namespace_str()) {
             return true;
         }
-        user.namespace == source.namespace
-            && self.dependencies.jobs.get(user).is_some_and(|job| {
-                runs(&job) && job.spec.pull_secrets.iter().any(|name| **name == *source.name)
-            })
+        self.dependencies
+            .jobs
+            .get(user)
+            .is_some_and(|job| uses(&job, user, source))
     }
+
+    /// Returns the users that need a copy, where the cache of jobs does not say so from the server: the cache may lag
+    /// behind, and nodes can not pull without the copy.
+    async fn needed(&self, copy: &Secret) -> Result<HashSet<ObjectKey>, ApiError> {
+        let mut needed = HashSet::new();
+        let Some(source) = source_of(copy) else {
+            return Ok(needed);
+        };
+        for user in users_of(copy) {
+            if self.needs(&user, &source)
+                || self
+                    .lookup
+                    .ask(&user)
+                    .await?
+                    .is_some_and(|job| uses(&job, &user, &source))
+            {
+                needed.insert(user);
+            }
+        }
+        Ok(needed)
+    }
+}
+
+/// Returns whether the job of this key still needs a copy of this secret.
+fn uses(job: &ImagePullJob, key: &ObjectKey, source: &ObjectKey) -> bool {
+    let names = &job.spec.pull_secrets;
+    key.namespace == source.namespace && runs(job) && names.iter().any(|name| **name == *source.name)
 }
 
 /// Returns whether nodes may still be told to pull for this job.

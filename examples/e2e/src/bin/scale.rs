@@ -22,10 +22,7 @@ enum Command {
     /// Run jobs over simulated nodes and add the figures to a file as one line of JSON.
     Run(Run),
     /// Read that file, check that CPU grows linearly, print a table, write a chart.
-    Report {
-        results: PathBuf,
-        chart: PathBuf,
-    },
+    Report { results: PathBuf, chart: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -91,7 +88,10 @@ async fn main() -> Result<()> {
 
 async fn measure(run: Run) -> Result<()> {
     let cluster = Cluster::load().await?;
-    let (admin, daemon) = (cluster.client().await?, cluster.client_of("kruise-system/kruise-daemon").await?);
+    let (admin, daemon) = (
+        cluster.client().await?,
+        cluster.client_of("kruise-system/kruise-daemon").await?,
+    );
     let shape = Shape {
         name: format!("scale-{}x{}", run.nodes, run.jobs),
         nodes: run.nodes,
@@ -99,8 +99,11 @@ async fn measure(run: Run) -> Result<()> {
         parallelism: run.parallelism,
         pull_time: Duration::from_millis(run.pull_ms),
     };
-    let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shape.name}});
-    let said = cluster.kubectl(&["apply", "-f", "-"], &namespace.to_string()).await?;
+    let namespace =
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shape.name}});
+    let said = cluster
+        .kubectl(&["apply", "-f", "-"], &namespace.to_string())
+        .await?;
     ensure!(said.ok, "{}", said.err);
     shape.remove(&admin).await?;
     shape.make_nodes(&admin).await?;
@@ -111,7 +114,9 @@ async fn measure(run: Run) -> Result<()> {
     let start = Instant::now();
     let complete = shape.run_jobs(&admin, Duration::from_secs(run.limit)).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let manager = ManagerUse::read(run.manager, run.metrics_port).await?.since(&before);
+    let manager = ManagerUse::read(run.manager, run.metrics_port)
+        .await?
+        .since(&before);
     let status_writes = agents.status_writes();
     let counts = shape.count(&admin).await?;
     drop(agents);
@@ -131,18 +136,32 @@ async fn measure(run: Run) -> Result<()> {
         manager,
     };
     println!("{}", serde_json::to_string_pretty(&measured)?);
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&run.results)?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&run.results)?;
     writeln!(file, "{}", serde_json::to_string(&measured)?)?;
-    let (spec, status) = (measured.per_task(measured.spec_writes as f64), measured.per_task(measured.status_writes as f64));
-    ensure!(spec <= MAX_SPEC_WRITES, "{spec:.2} spec writes for a node and image, at most {MAX_SPEC_WRITES}");
-    ensure!(status <= MAX_STATUS_WRITES, "{status:.2} status writes for a node and image, at most {MAX_STATUS_WRITES}");
+    let (spec, status) = (
+        measured.per_task(measured.spec_writes as f64),
+        measured.per_task(measured.status_writes as f64),
+    );
+    ensure!(
+        spec <= MAX_SPEC_WRITES,
+        "{spec:.2} spec writes for a node and image, at most {MAX_SPEC_WRITES}"
+    );
+    ensure!(
+        status <= MAX_STATUS_WRITES,
+        "{status:.2} status writes for a node and image, at most {MAX_STATUS_WRITES}"
+    );
     Ok(())
 }
 
 fn report(results: &PathBuf, file: &PathBuf) -> Result<()> {
     let text = std::fs::read_to_string(results).context("reading the results")?;
     let all: Vec<Measured> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    println!("| nodes × jobs | time | CPU of the manager | share of a core | peak memory | reconciles, a second | requests | writes a node and image: spec, status |");
+    println!(
+        "| nodes × jobs | time | CPU of the manager | share of a core | peak memory | reconciles, a second | requests | writes a node and image: spec, status |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for one in &all {
         println!(
@@ -163,7 +182,10 @@ fn report(results: &PathBuf, file: &PathBuf) -> Result<()> {
     }
     // The runs that differ in their nodes alone.
     let jobs = all.first().map_or(0, |one| one.jobs);
-    let mut row: Vec<&Measured> = all.iter().filter(|one| one.jobs == jobs && one.complete).collect();
+    let mut row: Vec<&Measured> = all
+        .iter()
+        .filter(|one| one.jobs == jobs && one.complete)
+        .collect();
     row.sort_by_key(|one| one.nodes);
     let points = |value: fn(&Measured) -> f64| row.iter().map(|one| (one.nodes as f64, value(one))).collect();
     let drawn = chart(
@@ -179,7 +201,10 @@ fn report(results: &PathBuf, file: &PathBuf) -> Result<()> {
     if let [first, .., last] = &row[..] {
         let each = |one: &Measured| one.manager.cpu_seconds / one.nodes as f64;
         let growth = each(last) / each(first);
-        println!("\nCPU for a node: {:.2} times as much with {} nodes as with {}", growth, last.nodes, first.nodes);
+        println!(
+            "\nCPU for a node: {:.2} times as much with {} nodes as with {}",
+            growth, last.nodes, first.nodes
+        );
         ensure!(growth <= MAX_GROWTH, "CPU grows faster than the number of nodes");
     }
     Ok(())

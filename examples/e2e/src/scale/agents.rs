@@ -105,7 +105,9 @@ impl SlowRuntime {
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, (Random, BTreeSet<String>)> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -32,20 +32,49 @@ pub fn chart(title: &str, unit: &str, series: &[(&str, Vec<(f64, f64)>)]) -> Str
         let share = f64::from(step) / 4.0;
         let (at_y, at_x) = (y(top * share), x(right * share));
         let end = x(right);
-        line(format_args!("<path d=\"M{LEFT} {at_y:.1}H{end:.1}\" stroke=\"#ddd\"/>"));
-        line(format_args!("<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, at_y + 4.0, top * share));
-        line(format_args!("<text x=\"{at_x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", BOTTOM + 18.0, right * share));
+        line(format_args!(
+            "<path d=\"M{LEFT} {at_y:.1}H{end:.1}\" stroke=\"#ddd\"/>"
+        ));
+        line(format_args!(
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LEFT - 6.0,
+            at_y + 4.0,
+            top * share
+        ));
+        line(format_args!(
+            "<text x=\"{at_x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            BOTTOM + 18.0,
+            right * share
+        ));
     }
-    line(format_args!("<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">nodes</text>", x(right / 2.0), BOTTOM + 38.0));
+    line(format_args!(
+        "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">nodes</text>",
+        x(right / 2.0),
+        BOTTOM + 38.0
+    ));
     let colours = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd"];
     for ((name, points), colour) in series.iter().zip(colours.iter().cycle()) {
-        let path: Vec<String> = points.iter().map(|(px, py)| format!("{:.1} {:.1}", x(*px), y(*py))).collect();
-        line(format_args!("<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join("L")));
+        let path: Vec<String> = points
+            .iter()
+            .map(|(px, py)| format!("{:.1} {:.1}", x(*px), y(*py)))
+            .collect();
+        line(format_args!(
+            "<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+            path.join("L")
+        ));
         for (px, py) in points {
-            line(format_args!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{colour}\"/>", x(*px), y(*py)));
+            line(format_args!(
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{colour}\"/>",
+                x(*px),
+                y(*py)
+            ));
         }
         if let Some((px, py)) = points.last() {
-            line(format_args!("<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>", x(*px) + 10.0, y(*py) + 4.0));
+            line(format_args!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
+                x(*px) + 10.0,
+                y(*py) + 4.0
+            ));
         }
     }
     svg.push_str("</svg>\n");
@@ -56,7 +85,10 @@ pub fn chart(title: &str, unit: &str, series: &[(&str, Vec<(f64, f64)>)]) -> Str
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let choices = [1.0, 2.0, 2.5, 4.0, 5.0, 8.0, 10.0].map(|factor| factor * power);
-    choices.into_iter().find(|choice| *choice >= value).unwrap_or(value)
+    choices
+        .into_iter()
+        .find(|choice| *choice >= value)
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -70,7 +102,11 @@ mod tests {
 
     #[test]
     fn every_point_is_drawn() {
-        let svg = chart("CPU", "seconds", &[("a", vec![(1.0, 2.0), (2.0, 3.0)]), ("b", vec![(2.0, 1.0)])]);
+        let svg = chart(
+            "CPU",
+            "seconds",
+            &[("a", vec![(1.0, 2.0), (2.0, 3.0)]), ("b", vec![(2.0, 1.0)])],
+        );
         assert_eq!(svg.matches("<circle").count(), 3);
         assert!(svg.ends_with("</svg>\n"));
     }

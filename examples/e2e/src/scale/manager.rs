@@ -34,22 +34,42 @@ impl ManagerUse {
     /// # Errors
     /// When it is not there.
     pub async fn read(pid: u32, metrics_port: u16) -> Result<Self> {
-        let text = scrape(metrics_port).await.context("asking the manager for metrics")?;
+        let text = scrape(metrics_port)
+            .await
+            .context("asking the manager for metrics")?;
         let status = tokio::fs::read_to_string(format!("/proc/{pid}/status")).await?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
         let stat = tokio::fs::read_to_string(format!("/proc/{pid}/stat")).await?;
         // The name of the program may hold spaces; utime and stime are the 12th and 13th fields behind it.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks: f64 = fields
+            .iter()
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<f64>().ok())
+            .sum();
         Ok(Self {
             cpu_seconds: ticks / TICKS,
             peak_mib: peak.context("no VmHWM")? / 1024.0,
             reconciles: by(&text, "kruise_controller_reconcile_total", &["name"], |_| true),
-            requests: by(&text, "kruise_client_requests_total", &["controller", "verb"], |_| true),
-            failed_requests: by(&text, "kruise_client_requests_total", &["controller", "verb", "code"], |labels| {
-                !labels.get("code").is_some_and(|code| code.starts_with('2'))
-            }),
+            requests: by(
+                &text,
+                "kruise_client_requests_total",
+                &["controller", "verb"],
+                |_| true,
+            ),
+            failed_requests: by(
+                &text,
+                "kruise_client_requests_total",
+                &["controller", "verb", "code"],
+                |labels| !labels.get("code").is_some_and(|code| code.starts_with('2')),
+            ),
             changes: by(&text, "kruise_cache_events_total", &["name"], |_| true),
         })
     }
@@ -58,7 +78,9 @@ impl ManagerUse {
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let less = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
-            let left = now.iter().map(|(key, count)| (key.clone(), count - before.get(key).unwrap_or(&0)));
+            let left = now
+                .iter()
+                .map(|(key, count)| (key.clone(), count - before.get(key).unwrap_or(&0)));
             left.filter(|(_, count)| *count > 0).collect()
         };
         Self {
@@ -109,7 +131,10 @@ fn by(
             .collect();
         let count: u64 = value.trim().parse().unwrap_or(0);
         if is_meant(&labels) && count > 0 {
-            let key: Vec<&str> = names.iter().filter_map(|name| labels.get(name).copied()).collect();
+            let key: Vec<&str> = names
+                .iter()
+                .filter_map(|name| labels.get(name).copied())
+                .collect();
             *sums.entry(key.join(" ")).or_default() += count;
         }
     }

@@ -118,7 +118,10 @@ impl Shape {
             let ours = jobs.list();
             let done = ours.iter().filter(|job| {
                 job.metadata.namespace.as_deref() == Some(&self.name)
-                    && job.status.as_ref().is_some_and(|status| status.completion_time.is_some())
+                    && job
+                        .status
+                        .as_ref()
+                        .is_some_and(|status| status.completion_time.is_some())
             });
             done.count() == self.jobs
         };
@@ -145,12 +148,19 @@ impl Shape {
         }
         let mut counts = Counts::default();
         let api: Api<NodeImage> = Api::all(client.clone());
-        let mut page = ListParams::default().labels(&format!("{RUN}={}", self.name)).limit(100);
+        let mut page = ListParams::default()
+            .labels(&format!("{RUN}={}", self.name))
+            .limit(100);
         loop {
             let list = api.list(&page).await?;
             for node in &list.items {
-                let results = node.status.iter().flat_map(|status| status.image_statuses.values());
-                let ended = results.flat_map(|image| &image.tags).filter(|result| result.is_terminal());
+                let results = node
+                    .status
+                    .iter()
+                    .flat_map(|status| status.image_statuses.values());
+                let ended = results
+                    .flat_map(|image| &image.tags)
+                    .filter(|result| result.is_terminal());
                 counts.ended += ended.count();
                 // The first generation is the creation; each write to the spec makes one more.
                 counts.spec_writes += node.metadata.generation.unwrap_or(1) - 1;
