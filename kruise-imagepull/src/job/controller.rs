@@ -17,6 +17,7 @@ use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::catch_up::catch_up;
 use super::pace::Pace;
 use super::secrets::Copier;
 use super::writer::{Turn, Writer};
@@ -93,7 +94,7 @@ pub fn job_controller(
         config.clone(),
         dependencies.metrics.as_ref(),
     ));
-    let metrics = dependencies.metrics.clone();
+    let (metrics, client) = (dependencies.metrics.clone(), dependencies.client.clone());
     let routes = Arc::new(Mutex::new(JobRoutes::default()));
     let subscription = jobs.subscribe({
         let routes = routes.clone();
@@ -144,6 +145,8 @@ pub fn job_controller(
     }
     Ok(JobController {
         drain,
+        client,
+        node_images,
         controller: builder.build(),
         writer,
     })
@@ -153,6 +156,8 @@ pub fn job_controller(
 pub struct JobController {
     controller: Controller<JobReconciler>,
     writer: Arc<Writer>,
+    client: Client,
+    node_images: Cache<NodeImage>,
     drain: Duration,
 }
 
@@ -170,8 +175,13 @@ impl JobController {
         self.controller.queue()
     }
 
-    /// Runs until cancelled. Dropping the future drops what is under way.
+    /// Runs until cancelled. Does nothing before the cache has seen what the server knew at the start. Dropping the future
+    /// drops what is under way.
     pub async fn run(self, cancel: CancellationToken) {
+        let known = catch_up(self.client, &self.node_images);
+        if cancel.run_until_cancelled(known).await.is_none() {
+            return;
+        }
         let queue = self.controller.queue();
         let writes = self.writer.run(queue, cancel.clone(), self.drain);
         tokio::join!(self.controller.run(cancel.clone()), writes);

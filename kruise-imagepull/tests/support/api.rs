@@ -358,7 +358,7 @@ impl Server {
             None => (path, false),
         };
         let answer = match *method {
-            Method::GET if path.ends_with("/imagepulljobs") => self.list(path),
+            Method::GET if path.ends_with("/imagepulljobs") || path == "nodeimages" => self.list(path),
             Method::GET => self
                 .objects
                 .get(path)
@@ -372,7 +372,7 @@ impl Server {
         if lose { failure(500) } else { answer }
     }
 
-    /// All objects of a kind in a namespace; selectors are left to the client.
+    /// All objects of a kind, in a namespace if it has one; selectors are left to the client.
     fn list(&self, path: &str) -> (u16, Value) {
         let prefix = format!("{path}/");
         let all = self.objects.iter().filter(|(path, _)| path.starts_with(&prefix));
