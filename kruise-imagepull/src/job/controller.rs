@@ -8,9 +8,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
-    Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
-    Index, ObjectKey, Outcome, Reconciler, RunError, Runnable, RuntimeMetrics, SlimPod, Subscription,
-    WorkQueue,
+    Add, Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig,
+    Expected, Index, ObjectKey, Outcome, Priority, Reconciler, RunError, Runnable, RuntimeMetrics, SlimPod,
+    Subscription, WorkQueue,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -107,6 +107,7 @@ pub fn job_controller(
             }
         }
     });
+    let plans = Arc::new(Pace::default());
     let runner = config.runner.clone();
     let drain = runner.drain_timeout;
     let pods = dependencies.pods.clone().map(|pods| {
@@ -116,8 +117,8 @@ pub fn job_controller(
     let watched_pods = dependencies.pods.clone();
     let reconciler = JobReconciler {
         writer: writer.clone(),
-        pace: Pace::new(config.status_interval),
-        plans: Pace::new(config.plan_interval),
+        reports: Pace::default(),
+        plans: plans.clone(),
         expectations,
         dependencies,
         config,
@@ -125,16 +126,10 @@ pub fn job_controller(
         copier,
         _routes: subscription,
     };
-    let mut builder = Controller::builder("imagepulljob-controller", jobs, reconciler)
-        .config(runner)
-        .watches(&node_images, {
-            let routes = routes.clone();
-            move |delta: &Delta<NodeImage>, enqueue| {
-                let (old, new) = states(delta);
-                routes.lock().route(old, new, |key| enqueue(key.clone()));
-            }
-        });
+    let plans_wait = move |job: &ObjectKey| plans.wait(job);
+    let mut builder = Controller::builder("imagepulljob-controller", jobs, reconciler).config(runner);
     if let Some(pods) = &watched_pods {
+        let routes = routes.clone();
         builder = builder.watches(pods, move |delta: &Delta<SlimPod>, enqueue| {
             let (old, new) = states(delta);
             routes.lock().route_pod(old, new, |key| enqueue(key.clone()));
@@ -143,11 +138,25 @@ pub fn job_controller(
     if let Some(metrics) = &metrics {
         builder = builder.metrics(metrics);
     }
+    let controller = builder.build();
+    // A thousand nodes that report at once wake their job once: when it may plan again.
+    let queue = controller.queue();
+    let subscription = node_images.subscribe(move |delta: &Delta<NodeImage>| {
+        let (old, new) = states(delta);
+        routes.lock().route(old, new, |key| {
+            let add = Add {
+                priority: Priority::NORMAL,
+                after: plans_wait(key),
+            };
+            queue.add_with(key.clone(), add);
+        });
+    });
     Ok(JobController {
+        _nodes: subscription,
         drain,
         client,
         node_images,
-        controller: builder.build(),
+        controller,
         writer,
     })
 }
@@ -159,6 +168,7 @@ pub struct JobController {
     client: Client,
     node_images: Cache<NodeImage>,
     drain: Duration,
+    _nodes: Subscription,
 }
 
 impl fmt::Debug for JobController {
@@ -207,8 +217,8 @@ struct JobReconciler {
     config: JobConfig,
     expectations: Expectations,
     writer: Arc<Writer>,
-    pace: Pace,
-    plans: Pace,
+    reports: Pace,
+    plans: Arc<Pace>,
     pods: Option<(Cache<SlimPod>, PodIndex)>,
     copier: Copier,
     _routes: Subscription,
@@ -238,16 +248,17 @@ impl Reconciler for JobReconciler {
                 self.dependencies.events.emit(note);
             }
         }
+        if let Some(wait) = self.plans.wait(&key) {
+            return Ok(Outcome::RequeueAfter(wait));
+        }
+        self.plans.did(&key, self.config.plan_interval);
         self.writer.settle(uid).await?;
         if let Expected::Waiting { retry_after, .. } = self.expectations.check(uid) {
             return Ok(Outcome::RequeueAfter(retry_after.min(self.config.settle_retry)));
         }
-        if let Some(wait) = self.plans.wait(uid) {
-            return Ok(Outcome::RequeueAfter(wait));
-        }
-        self.plans.did(uid);
         let context = self.context(&job).await?;
         let nodes = self.selected(&job, &context);
+        self.plans.did(&key, self.config.plan_rest(nodes.len()));
         let plan = plan_job(
             &job,
             nodes.iter().map(AsRef::as_ref),
@@ -345,7 +356,7 @@ impl JobReconciler {
             return Ok(None);
         }
         let urgent = job.status.is_none() || status.completion_time.is_some() || !plan.invalid.is_empty();
-        if let Some(wait) = self.pace.wait(job.uid()).filter(|_| !urgent) {
+        if let Some(wait) = self.reports.wait(key).filter(|_| !urgent) {
             return Ok(Some(wait));
         }
         let patch = Patch::Merge(status_patch(job, status));
@@ -363,7 +374,7 @@ impl JobReconciler {
         {
             self.dependencies.events.emit(note);
         }
-        self.pace.did(job.uid());
+        self.reports.did(key, self.config.status_interval);
         Ok(None)
     }
 
