@@ -232,8 +232,12 @@ impl Writer {
         let write = leases.for_each_concurrent(self.config.concurrent_writes, |lease| {
             let (writer, wake) = (self.clone(), wake.clone());
             async move {
-                for job in writer.write(lease.key().clone()).await {
+                let (jobs, written) = writer.write(lease.key().clone()).await;
+                for job in jobs {
                     wake.add(job);
+                }
+                if let Some(written) = written {
+                    writer.seen(&written).await;
                 }
                 lease.finish(Verdict::Done);
             }
@@ -246,10 +250,20 @@ impl Writer {
         }
     }
 
-    /// Writes what all jobs want of a node. Returns the jobs whose round is over.
-    async fn write(&self, node: Arc<str>) -> Vec<ObjectKey> {
+    /// Waits until the cache has what was written, since the next write to the same node starts from the cache and would
+    /// only be refused.
+    async fn seen(&self, written: &NodeImage) {
+        let (uid, version) = (written.uid(), written.resource_version());
+        let wait = self.node_images.wait_for(uid, version, self.config.settle_retry);
+        if let Err(error) = wait.await {
+            tracing::debug!(node = ?written.metadata.name, %error, "a write has not come back");
+        }
+    }
+
+    /// Writes what all jobs want of a node. Returns the jobs whose round is over, and the node as it is now.
+    async fn write(&self, node: Arc<str>) -> (Vec<ObjectKey>, Option<NodeImage>) {
         let Some(wishes) = self.state.lock().wishes.remove(&node) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let cached = self.node_images.get(&ObjectKey::cluster(node.clone()));
         let (mut patch, mut writers) = (None, Vec::new());
@@ -270,7 +284,7 @@ impl Writer {
                 written.map_err(|source| ApiError::new("handing tasks to a node", source))
             }
             // The node is gone, full, or has the tasks: whoever wants something of it has to look again.
-            None => return self.end(&wishes, |_, job| job.conflicts += 1),
+            None => return (self.end(&wishes, |_, job| job.conflicts += 1), None),
         };
         let told = |wish: &Wish| {
             writers
@@ -287,10 +301,11 @@ impl Writer {
                     );
                 }
                 self.doubt(&node, &writers, false);
-                self.end(&wishes, |wish, job| match told(wish) {
+                let over = self.end(&wishes, |wish, job| match told(wish) {
                     true => job.ended.written += 1,
                     false => job.conflicts += 1,
-                })
+                });
+                (over, Some(written))
             }
             Err(error) => {
                 tracing::debug!(%node, error = %Causes(&error), "tasks not handed to a node");
@@ -298,14 +313,15 @@ impl Writer {
                     self.doubt(&node, &writers, false);
                 }
                 let soft = matches!(error, ApiError::Conflict { .. } | ApiError::Gone { .. });
-                self.end(&wishes, |_, job| {
+                let over = self.end(&wishes, |_, job| {
                     if soft {
                         job.conflicts += 1;
                     } else {
                         job.ended.failures += 1;
                         job.ended.failure.get_or_insert_with(|| Failure::of(&error));
                     }
-                })
+                });
+                (over, None)
             }
         }
     }

@@ -106,6 +106,7 @@ async fn measure(run: Run) -> Result<()> {
         .await?;
     ensure!(said.ok, "{}", said.err);
     shape.remove(&admin).await?;
+    ManagerUse::until_it_leads(run.metrics_port).await?;
     shape.make_nodes(&admin).await?;
     let agents = Agents::start(&shape, &daemon).await?;
     eprintln!("{} agents run, {} jobs begin", shape.nodes, shape.jobs);
@@ -120,6 +121,7 @@ async fn measure(run: Run) -> Result<()> {
     let status_writes = agents.status_writes();
     let counts = shape.count(&admin).await?;
     drop(agents);
+    // What this run has handed out is none of the next one's business.
     shape.remove(&admin).await?;
 
     let measured = Measured {

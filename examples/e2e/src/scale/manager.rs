@@ -74,6 +74,28 @@ impl ManagerUse {
         })
     }
 
+    /// Waits until the manager holds the Lease, and so acts.
+    ///
+    /// # Errors
+    /// When it is not there, or does not lead within a minute.
+    pub async fn until_it_leads(metrics_port: u16) -> Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        let leads = async {
+            loop {
+                tick.tick().await;
+                let text = scrape(metrics_port)
+                    .await
+                    .context("asking the manager for metrics")?;
+                if sum(&text, "kruise_leader_election_is_leader", |_| true) > 0 {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), leads)
+            .await
+            .context("the manager does not lead")?
+    }
+
     /// What was used since `before`. The peak of memory is that since the start.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {

@@ -173,7 +173,7 @@ impl Shape {
         }
     }
 
-    /// Deletes jobs and NodeImages of the run.
+    /// Deletes the jobs of the run, and the NodeImages of all runs.
     ///
     /// # Errors
     /// When the server does not do it.
@@ -182,8 +182,9 @@ impl Shape {
         let jobs: Api<ImagePullJob> = Api::namespaced(client.clone(), &self.name);
         jobs.delete_collection(&DeleteParams::default(), &all).await?;
         let nodes: Api<NodeImage> = Api::all(client.clone());
-        let ours = all.labels(&format!("{RUN}={}", self.name));
-        nodes.delete_collection(&DeleteParams::default(), &ours).await?;
+        nodes
+            .delete_collection(&DeleteParams::default(), &all.labels(RUN))
+            .await?;
         Ok(())
     }
 }
