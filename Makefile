@@ -1,6 +1,6 @@
 # Two commands are enough: `make demo` and `make test`. Both do all set-up on a Debian 12 machine with Rust.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check e2e seeds crds fmt bench measure
+.PHONY: help demo demo-down test check e2e seeds crds fmt bench measure scale
 
 help:          ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
@@ -16,6 +16,7 @@ e2e:           ## the end-to-end tests alone; FILTER='test(name)' picks some
 	@bash examples/e2e/run $(if $(FILTER),-E '$(FILTER)')
 seeds:         ## the fault simulation with 10,000 seeds; SEEDS=17 repeats one, SEEDS=0..500 some
 	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-core --test simulate -- --nocapture
+	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-imagepull --test faults -- --nocapture
 crds:          ## write examples/manifests/crds.yaml from the Rust types
 	@cargo run --quiet -p kruise-manager -- crds > examples/manifests/crds.yaml.new && mv examples/manifests/crds.yaml.new examples/manifests/crds.yaml
 fmt:           ## format the sources
@@ -24,3 +25,5 @@ bench:         ## the benches, with a baseline in the same run
 	@cargo bench -p kruise-benches
 measure:       ## memory, idle CPU and size of the two programs, on the real cluster
 	@bash examples/local/measure
+scale:         ## the manager over up to 1,000 simulated nodes; SCALE='250x20 989x198' picks NODESxJOBS
+	@examples/e2e/scale

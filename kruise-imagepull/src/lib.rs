@@ -66,6 +66,7 @@ pub mod events;
 pub mod guard;
 pub mod job;
 pub mod list;
+mod lookup;
 pub mod nodeimage;
 pub mod plan;
 pub mod rbac;

@@ -1,12 +1,14 @@
 //! The controller that takes back the copies of pull secrets: when a job has ended or is gone, it no longer counts as a
 //! user, and a copy without users is deleted. No finalizers: jobs can be deleted while no manager runs.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
     Cache, Cached as _, ConfigError, Controller, Delta, ObjectKey, Outcome, Reconciler, RunnerConfig,
+    RuntimeMetrics,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -15,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::{DAEMON_CONFIG_NAMESPACE, ImagePullJob};
 use crate::caches::states;
 use crate::error::ApiError;
-use crate::plan::secrets::{CopyWrite, release, users_of};
+use crate::lookup::JobLookup;
+use crate::plan::secrets::{CopyWrite, release, source_of, users_of};
 
 /// Settings of the controller of copies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +68,8 @@ pub struct SecretDependencies {
     pub copies: Cache<Secret>,
     /// All jobs.
     pub jobs: Cache<ImagePullJob>,
+    /// Metrics of queue and reconciles, if they are wanted.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for SecretDependencies {
@@ -86,24 +91,30 @@ pub fn secret_controller(
     let by_user = copies.index(users_of);
     let used = copies.clone();
     let runner = config.runner.clone();
-    let reconciler = SecretReconciler { dependencies, config };
-    Ok(
-        Controller::builder("imagepull-secret-controller", copies, reconciler)
-            .config(runner)
-            .watches(&jobs, move |delta: &Delta<ImagePullJob>, enqueue| {
-                let (old, new) = states(delta);
-                let needs = |job: Option<&ImagePullJob>| {
-                    job.filter(|job| runs(job))
-                        .map(|job| job.spec.pull_secrets.clone())
-                };
-                if needs(old) != needs(new) {
-                    for copy in used.by_index(&by_user, &delta.key()) {
-                        enqueue(copy.key());
-                    }
+    let metrics = dependencies.metrics.clone();
+    let reconciler = SecretReconciler {
+        lookup: JobLookup::new(dependencies.client.clone(), jobs.clone()),
+        dependencies,
+        config,
+    };
+    let mut builder = Controller::builder("imagepull-secret-controller", copies, reconciler)
+        .config(runner)
+        .watches(&jobs, move |delta: &Delta<ImagePullJob>, enqueue| {
+            let (old, new) = states(delta);
+            let needs = |job: Option<&ImagePullJob>| {
+                job.filter(|job| runs(job))
+                    .map(|job| job.spec.pull_secrets.clone())
+            };
+            if needs(old) != needs(new) {
+                for copy in used.by_index(&by_user, &delta.key()) {
+                    enqueue(copy.key());
                 }
-            })
-            .build(),
-    )
+            }
+        });
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
+    }
+    Ok(builder.build())
 }
 
 /// Reconciles copies of pull secrets; made by [`secret_controller`].
@@ -111,6 +122,7 @@ pub fn secret_controller(
 pub struct SecretReconciler {
     dependencies: SecretDependencies,
     config: SecretConfig,
+    lookup: JobLookup,
 }
 
 impl Reconciler for SecretReconciler {
@@ -121,7 +133,11 @@ impl Reconciler for SecretReconciler {
         let Some(copy) = copy else {
             return Ok(Outcome::Done);
         };
-        let write = release(&copy, |user, source| self.needs(user, source));
+        let mut write = release(&copy, |user, source| self.needs(user, source));
+        if write.is_some() {
+            let needed = self.needed(&copy).await?;
+            write = release(&copy, |user, _| needed.contains(user));
+        }
         let api: Api<Secret> = Api::namespaced(self.dependencies.client.clone(), key.namespace_str());
         match write {
             Some(CopyWrite::Patch { name, patch }) => {
@@ -149,11 +165,38 @@ impl SecretReconciler {
         if unknown.is_some_and(|known| known != user.namespace_str()) {
             return true;
         }
-        user.namespace == source.namespace
-            && self.dependencies.jobs.get(user).is_some_and(|job| {
-                runs(&job) && job.spec.pull_secrets.iter().any(|name| **name == *source.name)
-            })
+        self.dependencies
+            .jobs
+            .get(user)
+            .is_some_and(|job| uses(&job, user, source))
     }
+
+    /// Returns the users that need a copy, where the cache of jobs does not say so from the server: the cache may lag
+    /// behind, and nodes can not pull without the copy.
+    async fn needed(&self, copy: &Secret) -> Result<HashSet<ObjectKey>, ApiError> {
+        let mut needed = HashSet::new();
+        let Some(source) = source_of(copy) else {
+            return Ok(needed);
+        };
+        for user in users_of(copy) {
+            if self.needs(&user, &source)
+                || self
+                    .lookup
+                    .ask(&user)
+                    .await?
+                    .is_some_and(|job| uses(&job, &user, &source))
+            {
+                needed.insert(user);
+            }
+        }
+        Ok(needed)
+    }
+}
+
+/// Returns whether the job of this key still needs a copy of this secret.
+fn uses(job: &ImagePullJob, key: &ObjectKey, source: &ObjectKey) -> bool {
+    let names = &job.spec.pull_secrets;
+    key.namespace == source.namespace && runs(job) && names.iter().any(|name| **name == *source.name)
 }
 
 /// Returns whether nodes may still be told to pull for this job.

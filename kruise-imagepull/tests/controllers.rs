@@ -439,3 +439,39 @@ async fn writes_that_are_refused_are_tried_again_ever_more_slowly() {
     assert!((8..=16).contains(&tries), "{tries}");
     assert!(world.reasons("ImagePullJob").contains(&"DispatchRefused"));
 }
+
+/// Found by fault seed 374: a manager that has just become leader sees nodes before it sees the jobs.
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_job_the_cache_has_not_seen_is_kept_until_the_server_says_that_the_job_is_gone() {
+    let world = World::new();
+    let owner = |name: &str| {
+        json!([{"apiVersion": "apps.kruise.io/v1alpha1", "kind": "ImagePullJob", "namespace": "team", "name": name,
+            "uid": format!("uid-{name}")}])
+    };
+    let task = |owner: &str, tags: serde_json::Value| {
+        json!({"tags": [{"tag": "1", "createdAt": "2027-01-01T00:00:00Z", "ownerReferences": tags,
+            "pullPolicy": {"ttlSecondsAfterFinished": 300}}], "pullSecrets": [{"namespace": "team", "name": owner}]})
+    };
+    let images = json!({"kept": task("j", owner("j")), "dropped": task("k", owner("k"))});
+    let fake = json!({"apps.kruise.io/fake-nodeimage": "true"});
+    world.api.create_node_image("a", fake, json!({"images": images}));
+    world.api.hold_watches();
+    world.api.create_job("j", json!({"image": "kept:1"}));
+    world.start_node_image_controller(NodeImageConfig::default());
+    pass(60).await;
+    let left: Vec<_> = world
+        .api
+        .node_image("a")
+        .expect("there")
+        .spec
+        .images
+        .into_keys()
+        .collect();
+    assert_eq!(left, ["kept"]);
+    // What is gone is gone: it is asked for once.
+    assert!(
+        world.api.count(&["nodeimages GET"]) <= 3,
+        "{:#?}",
+        world.api.log()
+    );
+}

@@ -40,6 +40,7 @@ async fn manage(client: Client, clock: Arc<dyn Clock>) {
         jobs,
         clock,
         events: EventSink::none(),
+        metrics: None,
     };
     let controller =
         list_controller(dependencies, ListConfig::default()).expect("the configuration is valid");

@@ -35,11 +35,17 @@ fn right(line: &str) -> (String, String) {
     if resource == "namespaces" {
         resource = parts.nth(1).unwrap_or_default();
     }
-    let subresource = parts.nth(1).map(|sub| format!("/{sub}")).unwrap_or_default();
+    let name = parts.next();
+    let subresource = parts.next().map(|sub| format!("/{sub}")).unwrap_or_default();
+    let verb = if verb == "get" && name.is_none() {
+        "list"
+    } else {
+        verb
+    };
     (format!("{resource}{subresource}"), verb.to_owned())
 }
 
-/// The rights of these rules; those of the caches, which the test does not drive by requests, are left out.
+/// The rights of these rules but those of the caches, which the test does not drive by requests.
 fn granted(rules: Vec<PolicyRule>) -> BTreeSet<(String, String)> {
     let of = |rule: PolicyRule| {
         let resource = rule.resources.unwrap_or_default().remove(0);
@@ -102,6 +108,8 @@ async fn every_right_is_used_and_every_use_has_a_right() {
             .iter()
             .filter(|line| line.starts_with(&format!("{who} ")))
             .map(|line| right(line))
+            // The caches do so anyway.
+            .filter(|(_, verb)| verb != "list")
             .collect();
         let granted: BTreeSet<_> = granted(rules)
             .into_iter()

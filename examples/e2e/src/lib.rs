@@ -4,6 +4,7 @@
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 
 pub mod archive;
+pub mod scale;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kruise_core::manager::without_retry;
 use kruise_cri::{ClientConfig, Endpoint, ImageService};
 use kube_client::{Api, Client, Config, config::KubeConfigOptions};
 use kube_core::{ApiResource, DynamicObject, params::DeleteParams, params::PostParams};
@@ -98,6 +100,13 @@ impl Cluster {
     /// The path of a kubeconfig file with a token of a service account, `NAMESPACE/NAME`.
     pub async fn credentials(&self, account: &str) -> Result<String> {
         self.target("target_kubeconfig", &[account]).await
+    }
+
+    /// A client with the administrator's rights whose reads have no time limit, for watches, and that tries nothing twice.
+    pub async fn watching_client(&self) -> Result<Client> {
+        let mut config = self.config(self.var("KUBECONFIG")?).await?;
+        config.read_timeout = None;
+        Ok(Client::try_from(without_retry(config))?)
     }
 
     /// Runs a program with the cluster's environment; input may be empty.

@@ -44,6 +44,7 @@ async fn manage(client: Client, clock: Arc<dyn Clock>, stop: CancellationToken) 
             pods: None,
             clock: clock.clone(),
             events: events.clone(),
+            metrics: None,
         },
         job::JobConfig::default(),
     )?;
@@ -57,6 +58,7 @@ async fn manage(client: Client, clock: Arc<dyn Clock>, stop: CancellationToken) 
             jobs,
             clock,
             events,
+            metrics: None,
         },
         config,
     )?;

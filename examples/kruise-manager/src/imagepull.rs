@@ -79,6 +79,7 @@ pub(crate) fn add(
         secret_copies: copies.clone(),
         clock: clock.clone(),
         events: sink(recorder, "imagepulljob-controller"),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(job_controller(dependencies, config)?);
 
@@ -88,6 +89,7 @@ pub(crate) fn add(
         jobs: jobs.clone(),
         clock: clock.clone(),
         events: sink(recorder, "imagelistpulljob-controller"),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(list_controller(dependencies, ListConfig::default())?);
 
@@ -98,6 +100,7 @@ pub(crate) fn add(
         client: leader_clients.client("imagepull-secret-controller")?,
         copies,
         jobs: jobs.clone(),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(secret_controller(dependencies, config)?);
 
@@ -112,6 +115,7 @@ pub(crate) fn add(
         jobs,
         clock: clock.clone(),
         events: sink(recorder, "nodeimage-controller"),
+        metrics: Some(metrics.clone()),
     };
     manager.on_leader(node_image_controller(dependencies, config)?);
     Ok(NodeGuard::new(&flags.pod_namespace, DAEMON, pods))

@@ -52,6 +52,7 @@ pub async fn run(client: Client, identity: &str, stop: CancellationToken) -> any
         jobs,
         clock,
         events: EventSink::new(|note| println!("{}: {}", note.reason, note.message)),
+        metrics: None,
     };
     manager.on_leader(node_image_controller(dependencies, config)?);
     // Your own controllers, caches and webhooks go in here the same way.

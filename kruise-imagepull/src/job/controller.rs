@@ -8,14 +8,16 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use kruise_core::runtime::{
-    Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
-    Index, ObjectKey, Outcome, Reconciler, RunError, Runnable, SlimPod, Subscription, WorkQueue,
+    Add, Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig,
+    Expected, Index, ObjectKey, Outcome, Priority, Reconciler, RunError, Runnable, RuntimeMetrics, SlimPod,
+    Subscription, WorkQueue,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, Preconditions};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::catch_up::catch_up;
 use super::pace::Pace;
 use super::secrets::Copier;
 use super::writer::{Turn, Writer};
@@ -45,6 +47,8 @@ pub struct JobDependencies {
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
     pub events: EventSink,
+    /// Metrics of queue and reconciles, if they are wanted.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for JobDependencies {
@@ -88,7 +92,9 @@ pub fn job_controller(
         expectations.clone(),
         dependencies.clock.clone(),
         config.clone(),
+        dependencies.metrics.as_ref(),
     ));
+    let (metrics, client) = (dependencies.metrics.clone(), dependencies.client.clone());
     let routes = Arc::new(Mutex::new(JobRoutes::default()));
     let subscription = jobs.subscribe({
         let routes = routes.clone();
@@ -101,6 +107,7 @@ pub fn job_controller(
             }
         }
     });
+    let plans = Arc::new(Pace::default());
     let runner = config.runner.clone();
     let drain = runner.drain_timeout;
     let pods = dependencies.pods.clone().map(|pods| {
@@ -110,8 +117,8 @@ pub fn job_controller(
     let watched_pods = dependencies.pods.clone();
     let reconciler = JobReconciler {
         writer: writer.clone(),
-        pace: Pace::new(config.status_interval),
-        plans: Pace::new(config.plan_interval),
+        reports: Pace::default(),
+        plans: plans.clone(),
         expectations,
         dependencies,
         config,
@@ -119,24 +126,37 @@ pub fn job_controller(
         copier,
         _routes: subscription,
     };
-    let mut builder = Controller::builder("imagepulljob-controller", jobs, reconciler)
-        .config(runner)
-        .watches(&node_images, {
-            let routes = routes.clone();
-            move |delta: &Delta<NodeImage>, enqueue| {
-                let (old, new) = states(delta);
-                routes.lock().route(old, new, |key| enqueue(key.clone()));
-            }
-        });
+    let plans_wait = move |job: &ObjectKey| plans.wait(job);
+    let mut builder = Controller::builder("imagepulljob-controller", jobs, reconciler).config(runner);
     if let Some(pods) = &watched_pods {
+        let routes = routes.clone();
         builder = builder.watches(pods, move |delta: &Delta<SlimPod>, enqueue| {
             let (old, new) = states(delta);
             routes.lock().route_pod(old, new, |key| enqueue(key.clone()));
         });
     }
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
+    }
+    let controller = builder.build();
+    // A thousand nodes that report at once wake their job once: when it may plan again.
+    let queue = controller.queue();
+    let subscription = node_images.subscribe(move |delta: &Delta<NodeImage>| {
+        let (old, new) = states(delta);
+        routes.lock().route(old, new, |key| {
+            let add = Add {
+                priority: Priority::NORMAL,
+                after: plans_wait(key),
+            };
+            queue.add_with(key.clone(), add);
+        });
+    });
     Ok(JobController {
+        _nodes: subscription,
         drain,
-        controller: builder.build(),
+        client,
+        node_images,
+        controller,
         writer,
     })
 }
@@ -145,7 +165,10 @@ pub fn job_controller(
 pub struct JobController {
     controller: Controller<JobReconciler>,
     writer: Arc<Writer>,
+    client: Client,
+    node_images: Cache<NodeImage>,
     drain: Duration,
+    _nodes: Subscription,
 }
 
 impl fmt::Debug for JobController {
@@ -162,8 +185,13 @@ impl JobController {
         self.controller.queue()
     }
 
-    /// Runs until cancelled. Dropping the future drops what is under way.
+    /// Runs until cancelled. Does nothing before the cache has seen what the server knew at the start. Dropping the future
+    /// drops what is under way.
     pub async fn run(self, cancel: CancellationToken) {
+        let known = catch_up(self.client, &self.node_images);
+        if cancel.run_until_cancelled(known).await.is_none() {
+            return;
+        }
         let queue = self.controller.queue();
         let writes = self.writer.run(queue, cancel.clone(), self.drain);
         tokio::join!(self.controller.run(cancel.clone()), writes);
@@ -189,8 +217,8 @@ struct JobReconciler {
     config: JobConfig,
     expectations: Expectations,
     writer: Arc<Writer>,
-    pace: Pace,
-    plans: Pace,
+    reports: Pace,
+    plans: Arc<Pace>,
     pods: Option<(Cache<SlimPod>, PodIndex)>,
     copier: Copier,
     _routes: Subscription,
@@ -220,16 +248,17 @@ impl Reconciler for JobReconciler {
                 self.dependencies.events.emit(note);
             }
         }
+        if let Some(wait) = self.plans.wait(&key) {
+            return Ok(Outcome::RequeueAfter(wait));
+        }
+        self.plans.did(&key, self.config.plan_interval);
         self.writer.settle(uid).await?;
         if let Expected::Waiting { retry_after, .. } = self.expectations.check(uid) {
             return Ok(Outcome::RequeueAfter(retry_after.min(self.config.settle_retry)));
         }
-        if let Some(wait) = self.plans.wait(uid) {
-            return Ok(Outcome::RequeueAfter(wait));
-        }
-        self.plans.did(uid);
         let context = self.context(&job).await?;
         let nodes = self.selected(&job, &context);
+        self.plans.did(&key, self.config.plan_rest(nodes.len()));
         let plan = plan_job(
             &job,
             nodes.iter().map(AsRef::as_ref),
@@ -327,7 +356,7 @@ impl JobReconciler {
             return Ok(None);
         }
         let urgent = job.status.is_none() || status.completion_time.is_some() || !plan.invalid.is_empty();
-        if let Some(wait) = self.pace.wait(job.uid()).filter(|_| !urgent) {
+        if let Some(wait) = self.reports.wait(key).filter(|_| !urgent) {
             return Ok(Some(wait));
         }
         let patch = Patch::Merge(status_patch(job, status));
@@ -345,7 +374,7 @@ impl JobReconciler {
         {
             self.dependencies.events.emit(note);
         }
-        self.pace.did(job.uid());
+        self.reports.did(key, self.config.status_interval);
         Ok(None)
     }
 

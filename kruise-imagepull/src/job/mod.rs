@@ -1,5 +1,6 @@
 //! The controller of ImagePullJobs: cache → [`plan`](crate::plan::job) → patches → status and Events.
 
+mod catch_up;
 mod config;
 mod controller;
 mod notes;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kruise_core::runtime::{
-    Add, Cache, Cached as _, Causes, Clock, Expectations, ObjectKey, Priority, QueueConfig, Verdict,
-    WorkQueue,
+    Add, Cache, Cached as _, Causes, Clock, Expectations, ObjectKey, Priority, QueueConfig, RuntimeMetrics,
+    Verdict, WorkQueue,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{Patch, PatchParams};
@@ -118,13 +118,18 @@ impl Writer {
         expectations: Expectations,
         clock: Arc<dyn Clock>,
         config: JobConfig,
+        metrics: Option<&RuntimeMetrics>,
     ) -> Self {
+        let queue = QueueConfig::named("imagepulljob-nodes");
         Self {
             api: Api::all(client),
             node_images,
             expectations,
             clock,
-            nodes: WorkQueue::new(QueueConfig::named("imagepulljob-nodes")),
+            nodes: match metrics {
+                Some(metrics) => WorkQueue::with_metrics(queue, metrics),
+                None => WorkQueue::new(queue),
+            },
             state: Mutex::default(),
             config,
         }
@@ -227,8 +232,12 @@ impl Writer {
         let write = leases.for_each_concurrent(self.config.concurrent_writes, |lease| {
             let (writer, wake) = (self.clone(), wake.clone());
             async move {
-                for job in writer.write(lease.key().clone()).await {
+                let (jobs, written) = writer.write(lease.key().clone()).await;
+                for job in jobs {
                     wake.add(job);
+                }
+                if let Some(written) = written {
+                    writer.seen(&written).await;
                 }
                 lease.finish(Verdict::Done);
             }
@@ -241,10 +250,20 @@ impl Writer {
         }
     }
 
-    /// Writes what all jobs want of a node. Returns the jobs whose round is over.
-    async fn write(&self, node: Arc<str>) -> Vec<ObjectKey> {
+    /// Waits until the cache has what was written, since the next write to the same node starts from the cache and would
+    /// only be refused.
+    async fn seen(&self, written: &NodeImage) {
+        let (uid, version) = (written.uid(), written.resource_version());
+        let wait = self.node_images.wait_for(uid, version, self.config.settle_retry);
+        if let Err(error) = wait.await {
+            tracing::debug!(node = ?written.metadata.name, %error, "a write has not come back");
+        }
+    }
+
+    /// Writes what all jobs want of a node. Returns the jobs whose round is over, and the node as it is now.
+    async fn write(&self, node: Arc<str>) -> (Vec<ObjectKey>, Option<NodeImage>) {
         let Some(wishes) = self.state.lock().wishes.remove(&node) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let cached = self.node_images.get(&ObjectKey::cluster(node.clone()));
         let (mut patch, mut writers) = (None, Vec::new());
@@ -265,7 +284,7 @@ impl Writer {
                 written.map_err(|source| ApiError::new("handing tasks to a node", source))
             }
             // The node is gone, full, or has the tasks: whoever wants something of it has to look again.
-            None => return self.end(&wishes, |_, job| job.conflicts += 1),
+            None => return (self.end(&wishes, |_, job| job.conflicts += 1), None),
         };
         let told = |wish: &Wish| {
             writers
@@ -282,10 +301,11 @@ impl Writer {
                     );
                 }
                 self.doubt(&node, &writers, false);
-                self.end(&wishes, |wish, job| match told(wish) {
+                let over = self.end(&wishes, |wish, job| match told(wish) {
                     true => job.ended.written += 1,
                     false => job.conflicts += 1,
-                })
+                });
+                (over, Some(written))
             }
             Err(error) => {
                 tracing::debug!(%node, error = %Causes(&error), "tasks not handed to a node");
@@ -293,14 +313,15 @@ impl Writer {
                     self.doubt(&node, &writers, false);
                 }
                 let soft = matches!(error, ApiError::Conflict { .. } | ApiError::Gone { .. });
-                self.end(&wishes, |_, job| {
+                let over = self.end(&wishes, |_, job| {
                     if soft {
                         job.conflicts += 1;
                     } else {
                         job.ended.failures += 1;
                         job.ended.failure.get_or_insert_with(|| Failure::of(&error));
                     }
-                })
+                });
+                (over, None)
             }
         }
     }

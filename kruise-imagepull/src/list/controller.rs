@@ -7,7 +7,7 @@ use futures::future;
 use kruise_core::api::names::{CONTROLLER_REVISION_HASH, GROUP};
 use kruise_core::runtime::{
     Cache, Cached as _, Clock, ConfigError, Controller, Delta, Expectations, ExpectationsConfig, Expected,
-    Index, ObjectKey, Outcome, ReconcileError as _, Reconciler, Retry,
+    Index, ObjectKey, Outcome, ReconcileError as _, Reconciler, Retry, RuntimeMetrics,
 };
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -33,6 +33,8 @@ pub struct ListDependencies {
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
     pub events: EventSink,
+    /// Where reconciles and the queue are counted, if anywhere.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for ListDependencies {
@@ -62,25 +64,27 @@ pub fn list_controller(
     expectations.observe_cache(&jobs);
     let by_list = jobs.index(|job: &ImagePullJob| list_of(job).map(|(_, uid)| uid));
     let runner = config.runner.clone();
+    let metrics = dependencies.metrics.clone();
     let reconciler = ListReconciler {
         dependencies,
         config,
         expectations,
         by_list,
     };
-    Ok(
-        Controller::builder("imagelistpulljob-controller", lists, reconciler)
-            .config(runner)
-            .watches(&jobs, |delta: &Delta<ImagePullJob>, enqueue| {
-                let (old, new) = states(delta);
-                let (old, new) = (old.and_then(list_of), new.and_then(list_of));
-                if old != new {
-                    old.into_iter().for_each(|(key, _)| enqueue(key));
-                }
-                new.into_iter().for_each(|(key, _)| enqueue(key));
-            })
-            .build(),
-    )
+    let mut builder = Controller::builder("imagelistpulljob-controller", lists, reconciler)
+        .config(runner)
+        .watches(&jobs, |delta: &Delta<ImagePullJob>, enqueue| {
+            let (old, new) = states(delta);
+            let (old, new) = (old.and_then(list_of), new.and_then(list_of));
+            if old != new {
+                old.into_iter().for_each(|(key, _)| enqueue(key));
+            }
+            new.into_iter().for_each(|(key, _)| enqueue(key));
+        });
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
+    }
+    Ok(builder.build())
 }
 
 /// The list that controls a job, and its uid.

@@ -1,11 +1,13 @@
 //! Observes, plans and acts for one NodeImage at a time.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kruise_core::runtime::{
-    Cache, Cached as _, Clock, ConfigError, Controller, Delta, ObjectKey, Outcome, Reconciler,
+    Cache, Cached as _, Clock, ConfigError, Controller, Delta, ObjectKey, Outcome, Reconciler, RuntimeMetrics,
 };
 use kube_client::{Api, Client};
 use kube_core::Resource as _;
@@ -16,7 +18,10 @@ use crate::api::{ImagePullJob, NodeImage, NodeImageSpec};
 use crate::caches::{NodeView, states};
 use crate::error::ApiError;
 use crate::events::{EventSink, Note, REASON_PULL_FAILED};
-use crate::plan::nodeimage::{FailedTask, NodeImageAction, OwnerState, is_virtual, matters, plan_node_image};
+use crate::lookup::JobLookup;
+use crate::plan::nodeimage::{
+    FailedTask, NodeImageAction, NodeImagePlan, OwnerState, is_virtual, matters, plan_node_image,
+};
 
 /// What the NodeImage controller needs from its host.
 #[derive(Clone)]
@@ -33,6 +38,8 @@ pub struct NodeImageDependencies {
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
     pub events: EventSink,
+    /// Metrics of queue and reconciles, if they are wanted.
+    pub metrics: Option<RuntimeMetrics>,
 }
 
 impl fmt::Debug for NodeImageDependencies {
@@ -60,11 +67,15 @@ pub fn node_image_controller(
     } = dependencies.clone();
     let by_owner = node_images.index(owner_uids);
     let runner = config.runner.clone();
-    let owned = node_images.clone();
-    Ok(Controller::builder(
+    let (owned, metrics) = (node_images.clone(), dependencies.metrics.clone());
+    let mut builder = Controller::builder(
         "nodeimage-controller",
         node_images,
-        NodeImageReconciler { dependencies, config },
+        NodeImageReconciler {
+            lookup: JobLookup::new(dependencies.client.clone(), dependencies.jobs.clone()),
+            dependencies,
+            config,
+        },
     )
     .config(runner)
     .changed(matters)
@@ -80,22 +91,42 @@ pub fn node_image_controller(
         }
     })
     .watches(&jobs, move |delta: &Delta<ImagePullJob>, enqueue| {
-        let ended = |job: &ImagePullJob| {
-            job.status
-                .as_ref()
-                .is_some_and(|status| status.completion_time.is_some())
-        };
+        // One that is new here may be old on the nodes, if this watch lags behind.
         let concerns = match states(delta) {
             (Some(old), Some(new)) => ended(old) != ended(new),
-            (_, gone) => gone.is_none(),
+            _ => true,
         };
         if concerns {
             for node_image in owned.by_index(&by_owner, &delta.object().uid().to_owned()) {
                 enqueue(node_image.key());
             }
         }
-    })
-    .build())
+    });
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics);
+    }
+    Ok(builder.build())
+}
+
+fn owner_key(reference: &ObjectReference) -> ObjectKey {
+    ObjectKey::new(
+        reference.namespace.as_deref().unwrap_or_default(),
+        reference.name.as_deref().unwrap_or_default(),
+    )
+}
+
+fn ended(job: &ImagePullJob) -> bool {
+    job.status
+        .as_ref()
+        .is_some_and(|status| status.completion_time.is_some())
+}
+
+fn state(job: &ImagePullJob) -> OwnerState {
+    if ended(job) || job.spec.completion_policy.is_never() {
+        OwnerState::Settled
+    } else {
+        OwnerState::Running
+    }
 }
 
 fn owner_uids(node_image: &NodeImage) -> Vec<String> {
@@ -114,6 +145,7 @@ fn owner_uids(node_image: &NodeImage) -> Vec<String> {
 pub struct NodeImageReconciler {
     dependencies: NodeImageDependencies,
     config: NodeImageConfig,
+    lookup: JobLookup,
 }
 
 impl Reconciler for NodeImageReconciler {
@@ -125,16 +157,7 @@ impl Reconciler for NodeImageReconciler {
         key: ObjectKey,
         node_image: Option<Arc<NodeImage>>,
     ) -> Result<Outcome, ApiError> {
-        let node = self.dependencies.nodes.get(&key);
-        let plan = plan_node_image(
-            &key.name,
-            node.as_ref().map(|node| &node.facts),
-            node_image.as_deref(),
-            |reference| self.owner_state(reference),
-            self.dependencies.clock.now(),
-            &self.config.plan,
-            self.config.seed,
-        );
+        let plan = self.plan(&key, node_image.as_deref()).await?;
         for action in plan.actions {
             match self.act(&key, node_image.as_deref(), action).await {
                 Ok(()) => {}
@@ -149,30 +172,47 @@ impl Reconciler for NodeImageReconciler {
 }
 
 impl NodeImageReconciler {
-    fn owner_state(&self, reference: &ObjectReference) -> OwnerState {
-        let key = ObjectKey::new(
-            reference.namespace.as_deref().unwrap_or_default(),
-            reference.name.as_deref().unwrap_or_default(),
-        );
-        let job = self
-            .dependencies
-            .jobs
-            .get(&key)
-            .filter(|job| reference.uid.as_deref() == Some(job.uid()));
-        match job {
-            None => OwnerState::Gone,
-            Some(job) => {
-                let ended = job
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.completion_time.is_some());
-                let runs = !ended && !job.spec.completion_policy.is_never();
-                if runs {
-                    OwnerState::Running
-                } else {
-                    OwnerState::Settled
-                }
+    /// Plans, and asks the server for owners that the cache does not know: it may only lag behind, and what belongs to
+    /// nobody is dropped.
+    async fn plan(&self, key: &ObjectKey, node_image: Option<&NodeImage>) -> Result<NodeImagePlan, ApiError> {
+        let node = self.dependencies.nodes.get(key);
+        let mut asked: HashMap<String, OwnerState> = HashMap::new();
+        loop {
+            let unknown = RefCell::new(Vec::new());
+            let plan = plan_node_image(
+                &key.name,
+                node.as_ref().map(|node| &node.facts),
+                node_image,
+                |reference| {
+                    let uid = reference.uid.as_deref().unwrap_or_default();
+                    let known = asked.get(uid).copied().or_else(|| self.owner_state(reference));
+                    known.unwrap_or_else(|| {
+                        unknown.borrow_mut().push(reference.clone());
+                        OwnerState::Running
+                    })
+                },
+                self.dependencies.clock.now(),
+                &self.config.plan,
+                self.config.seed,
+            );
+            let unknown = unknown.into_inner();
+            if unknown.is_empty() {
+                return Ok(plan);
             }
+            for reference in unknown {
+                let uid = reference.uid.clone().unwrap_or_default();
+                let job = self.lookup.ask_for(&owner_key(&reference), &uid).await?;
+                asked.insert(uid, job.as_ref().map_or(OwnerState::Gone, state));
+            }
+        }
+    }
+
+    /// Returns what is known of an owner without asking.
+    fn owner_state(&self, reference: &ObjectReference) -> Option<OwnerState> {
+        let uid = reference.uid.as_deref().unwrap_or_default();
+        match self.lookup.cached(&owner_key(reference), uid) {
+            Some(job) => Some(state(&job)),
+            None => self.lookup.is_gone(uid).then_some(OwnerState::Gone),
         }
     }
 

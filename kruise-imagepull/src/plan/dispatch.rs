@@ -1,13 +1,14 @@
 //! Handing the tasks of jobs to one node: the JSON patch that adds or renews exactly their entries of a NodeImage.
 //!
-//! The patch starts with a `test` of the resourceVersion it was computed from, so two writers never lose each other's
-//! entries (kruise#1517): one of them is refused and looks again. Whole objects are never written.
+//! The patch starts with `test`s of the object and of the generation it was computed from, so two writers never lose each
+//! other's entries (kruise#1517): one of them is refused and looks again. The generation moves with the spec alone: what
+//! the agent reports in the meantime refuses nobody. Whole objects are never written.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, TestOperation};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube_core::Resource as _;
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ impl JobTask {
         match batch.add(self, now, seed) {
             Added::AlreadyThere => Dispatch::AlreadyThere,
             Added::NodeFull => Dispatch::NodeFull,
-            Added::Yes => Dispatch::Patch(batch.ops.0),
+            Added::Yes => Dispatch::Patch(batch.ops.patch),
         }
     }
 
@@ -205,6 +206,9 @@ impl<'a> NodeBatch<'a> {
             return Added::AlreadyThere;
         }
         let (no_images, new_task) = (images.is_empty(), job.new_task(&self.node, now, seed));
+        if self.node.task(&key.name, &key.tag).is_none() {
+            self.ops.test_result(&self.node, key);
+        }
         let node = self.node.to_mut();
         let ops = &mut self.ops;
         let base = ["spec", "images", key.name.as_str()];
@@ -255,9 +259,9 @@ impl<'a> NodeBatch<'a> {
         Added::Yes
     }
 
-    /// Returns the JSON patch, guarded by a `test` of the resourceVersion; `None` if there is nothing to write.
+    /// Returns the JSON patch, guarded by `test`s of the object and its generation; `None` if there is nothing to write.
     pub fn into_patch(self) -> Option<Patch> {
-        Some(self.ops.0).filter(|patch| patch.0.len() > 1)
+        self.ops.into_patch()
     }
 }
 
@@ -308,23 +312,82 @@ fn add_secrets(ops: &mut Ops, base: &[&str; 3], image: &mut ImageSpec, secrets: 
     }
 }
 
-/// Operations of one patch, the first of which is the guard.
+/// Operations of one patch, which begins with its guards.
 #[derive(Clone, Debug)]
-pub(crate) struct Ops(pub(crate) Patch);
+pub(crate) struct Ops {
+    patch: Patch,
+    /// The guard is the generation, not the resourceVersion.
+    by_generation: bool,
+}
 
 impl Ops {
+    /// Begins a patch of this very object, with this very spec.
     pub(crate) fn guarded(node: &NodeImage) -> Self {
-        let version = node.metadata.resource_version.clone().unwrap_or_default();
-        let path = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
-        Self(Patch(vec![PatchOperation::Test(TestOperation {
-            path,
-            value: Value::String(version),
-        })]))
+        let meta = &node.metadata;
+        let mut ops = Self {
+            patch: Patch::default(),
+            by_generation: meta.generation.is_some(),
+        };
+        match meta.generation {
+            Some(generation) => {
+                ops.test(["metadata", "uid"], json!(meta.uid));
+                ops.test(["metadata", "generation"], json!(generation));
+            }
+            // Of a server that counts no generations, which no real one is.
+            None => ops.test(
+                ["metadata", "resourceVersion"],
+                json!(meta.resource_version.as_deref().unwrap_or_default()),
+            ),
+        }
+        ops
+    }
+
+    /// Guards a new task, whose version follows that of a result that is left of an older one: the generation does not tell
+    /// if an agent that lags behind writes a newer result.
+    fn test_result(&mut self, node: &NodeImage, key: &ImageKey) {
+        let results = node
+            .status
+            .as_ref()
+            .and_then(|status| status.image_statuses.get(&key.name));
+        let found = results
+            .into_iter()
+            .flat_map(|results| results.tags.iter().enumerate())
+            .find(|(_, result)| result.tag == key.tag);
+        // The server leaves out a version of zero.
+        if let Some((index, result)) = found.filter(|(_, result)| result.version > 0 && self.by_generation) {
+            let index = index.to_string();
+            self.test(
+                ["status", "imageStatuses", &key.name, "tags", &index, "version"],
+                json!(result.version),
+            );
+        }
+    }
+
+    fn test<'p>(&mut self, path: impl IntoIterator<Item = &'p str>, value: Value) {
+        let path = PointerBuf::from_tokens(path);
+        self.patch
+            .0
+            .push(PatchOperation::Test(TestOperation { path, value }));
     }
 
     pub(crate) fn add<P: AsRef<str>>(&mut self, path: impl IntoIterator<Item = P>, value: Value) {
         let tokens: Vec<String> = path.into_iter().map(|part| part.as_ref().to_owned()).collect();
         let path = PointerBuf::from_tokens(tokens.iter().map(String::as_str));
-        self.0.0.push(PatchOperation::Add(AddOperation { path, value }));
+        self.patch
+            .0
+            .push(PatchOperation::Add(AddOperation { path, value }));
+    }
+
+    pub(crate) fn remove(&mut self, path: &[&str]) {
+        let path = PointerBuf::from_tokens(path.iter().copied());
+        self.patch
+            .0
+            .push(PatchOperation::Remove(RemoveOperation { path }));
+    }
+
+    /// Returns the patch; `None` if there is nothing to write.
+    pub(crate) fn into_patch(self) -> Option<Patch> {
+        let writes = |operation: &PatchOperation| !matches!(operation, PatchOperation::Test(_));
+        Some(self.patch).filter(|patch| patch.0.iter().any(writes))
     }
 }

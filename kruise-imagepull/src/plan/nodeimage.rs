@@ -99,7 +99,7 @@ pub enum NodeImageAction {
     Delete,
     /// Merge patch of `metadata.labels`.
     Labels(Value),
-    /// JSON patch of the spec, guarded by the resourceVersion.
+    /// JSON patch of the spec, guarded by the generation.
     Spec(Patch),
     /// Merge patch of the status subresource, guarded by the resourceVersion, and the tasks it fails.
     Status {

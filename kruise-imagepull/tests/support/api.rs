@@ -358,6 +358,7 @@ impl Server {
             None => (path, false),
         };
         let answer = match *method {
+            Method::GET if path.ends_with("/imagepulljobs") || path == "nodeimages" => self.list(path),
             Method::GET => self
                 .objects
                 .get(path)
@@ -369,6 +370,14 @@ impl Server {
             _ => failure(405),
         };
         if lose { failure(500) } else { answer }
+    }
+
+    /// All objects of a kind, in a namespace if it has one; selectors are left to the client.
+    fn list(&self, path: &str) -> (u16, Value) {
+        let prefix = format!("{path}/");
+        let all = self.objects.iter().filter(|(path, _)| path.starts_with(&prefix));
+        let items: Vec<&Value> = all.map(|(_, object)| object).collect();
+        (200, json!({"metadata": {}, "items": items}))
     }
 
     fn create(&mut self, path: &str, mut object: Value) -> (u16, Value) {

@@ -90,6 +90,7 @@ impl World {
             secret_copies: self.api.secrets(),
             clock: self.clock.clone(),
             events: self.events(),
+            metrics: None,
         };
         let controller = job_controller(dependencies, config).expect("the configuration is valid");
         let token = self.tasks.token();
@@ -106,6 +107,7 @@ impl World {
             jobs: self.api.jobs(),
             clock: self.clock.clone(),
             events: self.events(),
+            metrics: None,
         };
         let controller = node_image_controller(dependencies, config).expect("the configuration is valid");
         let token = self.tasks.token();
@@ -119,6 +121,7 @@ impl World {
             client: self.api.client("copies"),
             copies: self.api.secrets(),
             jobs: self.api.jobs(),
+            metrics: None,
         };
         let controller =
             secret_controller(dependencies, SecretConfig::default()).expect("the configuration is valid");

@@ -30,6 +30,8 @@ const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct World {
+    /// The seed of this run, for what a scenario draws at its start.
+    pub seed: u64,
     /// The server.
     pub server: ApiServer,
     /// Its nodes and pods.
@@ -186,6 +188,7 @@ fn world(config: &SimulationConfig, seed: u64) -> World {
         Random::new(seed).stream(2).bits(),
     );
     World {
+        seed,
         outside: server.client(),
         server,
         cluster,

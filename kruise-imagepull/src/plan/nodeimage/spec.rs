@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch, PatchOperation, RemoveOperation};
+use json_patch::Patch;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kruise_core::api::names::GROUP;
 
@@ -33,10 +32,6 @@ pub(super) fn maintain_spec(
     config: &NodeImagePlanConfig,
 ) -> SpecRound {
     let mut ops = Ops::guarded(node_image);
-    let mut remove = |path: &[&str]| {
-        let path = PointerBuf::from_tokens(path.iter().copied());
-        ops.0.0.push(PatchOperation::Remove(RemoveOperation { path }));
-    };
     let mut requeue_after = None;
     for (image_name, image) in &node_image.spec.images {
         let base = ["spec", "images", image_name.as_str()];
@@ -54,7 +49,7 @@ pub(super) fn maintain_spec(
             })
             .collect();
         if fates.iter().all(|fate| matches!(fate, TaskFate::Drop)) {
-            remove(&base);
+            ops.remove(&base);
             continue;
         }
         // From the back, so that indices stay true while entries go.
@@ -63,18 +58,18 @@ pub(super) fn maintain_spec(
             let task = [&base[..], &["tags", &index]].concat();
             match fate {
                 TaskFate::Keep(wait) => requeue_after = sooner(requeue_after, wait),
-                TaskFate::Drop => remove(&task),
+                TaskFate::Drop => ops.remove(&task),
                 TaskFate::DropOwners(owners, wait) => {
                     requeue_after = sooner(requeue_after, wait);
                     for owner in owners.into_iter().rev() {
-                        remove(&[&task[..], &["ownerReferences", &owner.to_string()]].concat());
+                        ops.remove(&[&task[..], &["ownerReferences", &owner.to_string()]].concat());
                     }
                 }
             }
         }
     }
     SpecRound {
-        patch: Some(ops.0).filter(|patch| patch.0.len() > 1),
+        patch: ops.into_patch(),
         requeue_after,
     }
 }
