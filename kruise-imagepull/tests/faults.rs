@@ -57,7 +57,7 @@ const PARTS: u64 = 4;
 
 /// A part of the seeds: parts run side by side. A single seed is run by all, so with both kinds of lists.
 fn part(part: u64, streaming: bool) {
-    let mut config = config(0..120, streaming);
+    let mut config = config(0..100, streaming);
     let all = config.seeds.clone();
     if all.end.saturating_sub(all.start) > 1 {
         let each = (all.end - all.start).div_ceil(PARTS);
@@ -89,8 +89,8 @@ parts! {
 /// What must be found is found: two managers that both act hand out more than they may.
 #[test]
 fn kruise_2208_two_managers_without_an_election_are_caught() {
-    let mut config = config(0..60, true);
-    config.seeds = 0..60;
+    let mut config = config(0..200, true);
+    config.seeds = 30..200;
     config.give_up_after = 1;
     let failure = simulate(&config, |world| PullScenario::new(world, false)).expect_err("no seed caught it");
     println!(

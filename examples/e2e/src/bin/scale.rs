@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser};
 use kruise_e2e::Cluster;
 use kruise_e2e::scale::{Agents, ManagerUse, Shape, chart};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Spec writes for each node and image, at most.
 const MAX_SPEC_WRITES: f64 = 1.0;
