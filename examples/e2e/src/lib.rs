@@ -4,6 +4,7 @@
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 
 pub mod archive;
+pub mod front;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
