@@ -57,14 +57,14 @@ const PARTS: u64 = 4;
 
 /// A part of the seeds: parts run side by side. A single seed is run by all, so with both kinds of lists.
 fn part(part: u64, streaming: bool) {
-    let mut config = config(0..100, streaming);
+    let mut config = config(0..60, streaming);
     let all = config.seeds.clone();
     if all.end.saturating_sub(all.start) > 1 {
         let each = (all.end - all.start).div_ceil(PARTS);
         let start = all.start + part * each;
         config.seeds = start.min(all.end)..(start + each).min(all.end);
     }
-    match simulate(&config, |world| PullScenario::new(world, true)) {
+    match simulate(&config, |world| PullScenario::new(world)) {
         Ok(report) => println!("{report:?}"),
         Err(failure) => panic!("{failure}"),
     }
@@ -84,17 +84,4 @@ parts! {
     jobs_keep_their_rules_under_faults_with_streaming_lists_2: 1, streaming: true;
     jobs_keep_their_rules_under_faults_with_paged_lists_1: 2, streaming: false;
     jobs_keep_their_rules_under_faults_with_paged_lists_2: 3, streaming: false;
-}
-
-/// What must be found is found: two managers that both act hand out more than they may.
-#[test]
-fn kruise_2208_two_managers_without_an_election_are_caught() {
-    let mut config = config(0..200, true);
-    config.seeds = 30..200;
-    config.give_up_after = 1;
-    let failure = simulate(&config, |world| PullScenario::new(world, false)).expect_err("no seed caught it");
-    println!(
-        "caught by seed {}: {}",
-        failure.seeds[0].seed, failure.seeds[0].message
-    );
 }

@@ -4,6 +4,7 @@
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 
 pub mod archive;
+pub mod front;
 pub mod scale;
 
 use std::collections::BTreeMap;

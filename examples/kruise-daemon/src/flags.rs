@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
-use kruise_support::flags::{Refused, listen};
+use kruise_support::flags::{Refused, duration, listen};
 use kruise_support::logging::LogFlags;
 
 /// Pulls images on one node.
@@ -55,6 +56,44 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = workers)]
     pub(crate) max_workers_for_pull_image: i32,
 
+    /// How many images are pulled at once from one registry host; further ones wait. -1 is no limit.
+    #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, value_parser = workers)]
+    pub(crate) max_pulls_per_registry: i32,
+
+    /// Spreads the start of pulls over this time after the job asked for them, each node at another moment; at most 5m.
+    /// Images that are on the node already do not wait.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) start_jitter: Duration,
+
+    /// No pull starts while less than this part of the images' filesystem is free; 0 to start anyway. The kubelet deletes
+    /// unused images at 15 % free.
+    #[arg(long, value_name = "PERCENT", default_value_t = 15, value_parser = clap::value_parser!(u8).range(0..=99))]
+    pub(crate) min_free_disk_percent: u8,
+
+    /// No pull starts while fewer bytes than this are free on the images' filesystem.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) min_free_disk_bytes: u64,
+
+    /// Where this process sees the node's filesystem, if not at /: the runtime's folder of images is looked for below it.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) image_fs_root: PathBuf,
+
+    /// Credential plugins: a CredentialProviderConfig of the kubelet, in YAML or JSON. Without the file there are none.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/kruise/CredentialProviderPlugin.yaml"
+    )]
+    pub(crate) plugin_config_file: PathBuf,
+
+    /// Folder of the programs that the plugin configuration names.
+    #[arg(long, value_name = "DIR", default_value = "/kruise/plugins")]
+    pub(crate) plugin_bin_dir: PathBuf,
+
+    /// Features to switch, as the manager has them. With `KruiseDaemon=false` this daemon does nothing but answer /healthz.
+    #[arg(long, value_name = "LIST", default_value = "")]
+    pub(crate) feature_gates: String,
+
     /// Requests a second to the API server; 0 is the default of 5.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) rest_config_qps: u32,
@@ -93,18 +132,6 @@ pub(crate) const REFUSED: &[Refused] = &[
         why: "there is no Go profiler in this program",
     },
     Refused {
-        name: "plugin-config-file",
-        why: "credential plugins are not part of this program yet",
-    },
-    Refused {
-        name: "plugin-bin-dir",
-        why: "credential plugins are not part of this program yet",
-    },
-    Refused {
-        name: "feature-gates",
-        why: "this daemon has no feature gates",
-    },
-    Refused {
         name: "max-concurrency",
         why: "OpenKruise never had it either; use --max-workers-for-pull-image",
     },
@@ -140,6 +167,33 @@ mod tests {
                 .max_workers_for_pull_image,
             -1
         );
+    }
+
+    #[test]
+    fn limits_of_the_disk_the_start_and_registries_are_checked() {
+        let flags = parse(&[
+            "--start-jitter=90s",
+            "--max-pulls-per-registry=2",
+            "--min-free-disk-percent=0",
+        ])
+        .unwrap();
+        assert_eq!(
+            (flags.start_jitter.as_secs(), flags.max_pulls_per_registry),
+            (90, 2)
+        );
+        assert!(parse(&["--min-free-disk-percent=100"]).is_err());
+        assert!(parse(&["--max-pulls-per-registry=0"]).is_err());
+        assert!(parse(&["--start-jitter=soon"]).is_err());
+    }
+
+    #[test]
+    fn plugins_lie_where_openkruises_chart_puts_them() {
+        let flags = parse(&[]).unwrap();
+        assert_eq!(
+            flags.plugin_config_file.to_str(),
+            Some("/kruise/CredentialProviderPlugin.yaml")
+        );
+        assert_eq!(flags.plugin_bin_dir.to_str(), Some("/kruise/plugins"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The sample daemon: pulls images on one node.
 
 mod flags;
+mod plugins;
 mod wire;
 
 use std::process::ExitCode;

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use kruise_core::gates::{GateRegistry, KRUISE_DAEMON};
 use kruise_core::manager::{
     ClientConfig, ClientFactory, EventConfig, EventRecorder, Manager, ManagerConfig, ManagerMetrics,
     without_retry,
 };
 use kruise_core::runtime::{Clock, RuntimeMetrics, SystemClock};
 use kruise_cri::{Endpoint, Runtime};
-use kruise_imagepull::agent::{AgentConfig, AgentDependencies, AgentMetrics, KubeSecrets, NodeAgent};
+use kruise_imagepull::agent::{
+    AgentConfig, AgentDependencies, AgentMetrics, CredentialProvider, KubeSecrets, NodeAgent, Statvfs,
+};
 use kruise_imagepull::caches::own_node_image_cache;
 use kruise_imagepull::events::{EventSink, Note};
 use kruise_support::{
@@ -22,10 +25,22 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::flags::Flags;
+use crate::plugins;
 
 /// Runs until `stop` is cancelled. A runtime or an API server that is away is waited for.
 pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
+    let gates = GateRegistry::kruise()
+        .parse(&flags.feature_gates)
+        .context("--feature-gates")?;
     let listener = http::bind("--addr", flags.addr).await?;
+    if !gates.is_enabled(KRUISE_DAEMON) {
+        // Ending would make a DaemonSet start it again and again.
+        tracing::warn!(
+            "the feature gate KruiseDaemon is off: no image is pulled, remove this daemon or the gate"
+        );
+        let manager = Manager::new(ManagerConfig::default())?;
+        return http::serve(listener, http::health(manager.health()), stop).await;
+    }
     let endpoints = match &flags.socket_file {
         Some(socket) => vec![Endpoint::parse(socket).context("--socket-file")?],
         None => Endpoint::candidates(&flags.socket_dir),
@@ -54,8 +69,16 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
         .build();
     manager.cache(&cache, driver);
 
+    let mut providers: Vec<Arc<dyn CredentialProvider>> = Vec::new();
+    if let Some(plugins) = plugins::load(&flags.plugin_config_file, &flags.plugin_bin_dir)? {
+        providers.push(Arc::new(plugins.metrics(&agent_metrics)));
+    }
     let mut config = AgentConfig::default();
     config.max_pulls = flags.max_workers_for_pull_image;
+    config.max_pulls_per_registry = flags.max_pulls_per_registry;
+    config.start_jitter = flags.start_jitter;
+    config.disk.min_free_percent = flags.min_free_disk_percent;
+    config.disk.min_free_bytes = flags.min_free_disk_bytes;
     config.seed = seed(&flags.node_name);
     let dependencies = AgentDependencies {
         node_name: flags.node_name.clone(),
@@ -63,6 +86,8 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
         cache,
         images: Arc::new(Runtime::new(endpoints, Default::default())),
         secrets: Arc::new(KubeSecrets::new(client, &flags.daemon_config_namespace)),
+        credential_providers: providers,
+        disk: Some(Arc::new(Statvfs::below(&flags.image_fs_root))),
         clock,
         events: EventSink::new(move |note: Note| {
             if note.warning {

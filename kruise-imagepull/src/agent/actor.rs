@@ -17,9 +17,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::Activity;
+use super::credentials::{CredentialProvider, CredentialSources};
+use super::disk::{DiskGuard, DiskSpace};
 use super::reporter::{Report, Reporter};
 use super::secrets::SecretSource;
-use super::worker::{Said, WorkerContext, work};
+use super::worker::{Said, Teller, WorkerContext, work};
 use super::{AgentConfig, AgentMetrics};
 use crate::api::{NodeImage, NodeImageStatus};
 use crate::error::ApiError;
@@ -42,6 +45,10 @@ pub struct AgentDependencies {
     pub images: Arc<dyn ImageService>,
     /// Where pull secrets come from.
     pub secrets: Arc<dyn SecretSource>,
+    /// Where credentials come from that are in no Secret; asked in this order.
+    pub credential_providers: Vec<Arc<dyn CredentialProvider>>,
+    /// Who tells the free space of the node; without, pulls start on full disks too.
+    pub disk: Option<Arc<dyn DiskSpace>>,
     /// Wall clock for start and completion times.
     pub clock: Arc<dyn Clock>,
     /// Where Events go.
@@ -125,18 +132,24 @@ struct Worker {
 impl Actor {
     fn new(agent: NodeAgent) -> Self {
         let NodeAgent { dependencies, config } = agent;
+        let (max_pulls, max_pulls_per_registry) = config.pull_limits();
         Self {
             key: ObjectKey::cluster(dependencies.node_name.as_str()),
             api: Api::all(dependencies.client.clone()),
             context: WorkerContext {
                 images: dependencies.images.clone(),
-                secrets: dependencies.secrets.clone(),
-                annotations: config.pull_annotations.clone(),
+                credentials: CredentialSources {
+                    secrets: dependencies.secrets.clone(),
+                    providers: dependencies.credential_providers.clone(),
+                },
+                disk: DiskGuard::new(config.disk.clone(), dependencies.disk.clone()),
+                activity: Activity::default(),
+                clock: dependencies.clock.clone(),
                 metrics: dependencies.metrics.clone(),
-                seed: config.seed,
+                config: Arc::new(config.clone()),
             },
             write_timeout: config.write_timeout,
-            agent: Agent::new(config.pull_limit()),
+            agent: Agent::new(max_pulls).per_registry(max_pulls_per_registry),
             observed: None,
             reporter: Reporter::new(&config),
             tasks: Tasks::new(),
@@ -177,7 +190,7 @@ impl Actor {
 
     fn hear(&mut self, said: Said) {
         match said {
-            Said::Waits { run, message } => {
+            Said::Is { run, message } => {
                 self.agent.progressed(run, 0, &message);
             }
             Said::Ended { run, outcome } => {
@@ -196,7 +209,8 @@ impl Actor {
             match action {
                 AgentAction::Start { run, task } => {
                     let stop = self.tasks.token();
-                    let work = work(self.context.clone(), run, task.clone(), self.said.0.clone());
+                    let said = self.said.0.clone();
+                    let work = work(self.context.clone(), task.clone(), Teller { run, said });
                     self.workers.insert(
                         run,
                         Worker {

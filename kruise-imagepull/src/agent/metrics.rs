@@ -8,6 +8,8 @@
 //! | `kruise_imagepull_in_flight` | gauge | tasks that are worked on |
 //! | `kruise_imagepull_queued` | gauge | tasks that wait for a free worker |
 //! | `kruise_imagepull_bytes_total` | counter | size on the node of images that were pulled |
+//! | `kruise_imagepull_disk_growth_bytes` | gauge | by how much the disk of images has grown since the start of the pull under way, if it is the only one |
+//! | `kruise_imagepull_credential_plugin_calls_total` | counter | programs started for credentials by `plugin` and `result` |
 //! | `kruise_imagepull_status_writes_total` | counter | status writes by `result` |
 
 use std::collections::BTreeSet;
@@ -38,6 +40,12 @@ struct ByKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPlugin {
+    plugin: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByResult {
     result: &'static str,
 }
@@ -51,6 +59,8 @@ pub struct AgentMetrics {
     pub(super) in_flight: Gauge,
     pub(super) queued: Gauge,
     bytes: Counter,
+    pub(super) grown: Gauge,
+    plugin_calls: Family<ByPlugin, Counter>,
     writes: Family<ByResult, Counter>,
     registries: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -82,6 +92,16 @@ impl AgentMetrics {
             "Size on the node of images that were pulled",
             metrics.bytes.clone(),
         );
+        registry.register(
+            "disk_growth_bytes",
+            "Growth of the disk of images since the start of the only pull",
+            metrics.grown.clone(),
+        );
+        registry.register(
+            "credential_plugin_calls",
+            "Programs started for credentials",
+            metrics.plugin_calls.clone(),
+        );
         registry.register("status_writes", "Status writes", metrics.writes.clone());
         metrics
     }
@@ -96,6 +116,8 @@ impl AgentMetrics {
             in_flight: Gauge::default(),
             queued: Gauge::default(),
             bytes: Counter::default(),
+            grown: Gauge::default(),
+            plugin_calls: Family::default(),
             writes: Family::default(),
             registries: Arc::default(),
         }
@@ -125,6 +147,15 @@ impl AgentMetrics {
 
     pub(super) fn pulled(&self, bytes: u64) {
         self.bytes.inc_by(bytes);
+    }
+
+    /// `plugin` comes from the configuration of the host, so it is bounded.
+    #[cfg(feature = "exec-plugins")]
+    pub(super) fn plugin_called(&self, plugin: &str, result: &'static str) {
+        let plugin = plugin.to_owned();
+        self.plugin_calls
+            .get_or_create(&ByPlugin { plugin, result })
+            .inc();
     }
 
     pub(super) fn wrote(&self, succeeded: bool) {

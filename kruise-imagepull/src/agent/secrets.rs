@@ -10,7 +10,7 @@ use kube_client::{Api, Client};
 use thiserror::Error;
 
 use crate::api::SecretReference;
-use crate::plan::keyring::{Credential, Keyring};
+use crate::plan::keyring::Keyring;
 
 /// Type and data of one Secret. Its `Debug` form shows no data.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -103,13 +103,8 @@ impl SecretSource for KubeSecrets {
     }
 }
 
-/// Returns the credentials for `repository` out of the named secrets, in the order in which to try them. Secrets that
-/// are missing or can not be read are logged by name and left out.
-pub(super) async fn credentials(
-    source: &Arc<dyn SecretSource>,
-    secrets: &[SecretReference],
-    repository: &str,
-) -> Vec<Credential> {
+/// Returns what the named secrets hold. Secrets that are missing or can not be read are logged by name and left out.
+pub(super) async fn keyring(source: &Arc<dyn SecretSource>, secrets: &[SecretReference]) -> Keyring {
     let mut keyring = Keyring::default();
     for reference in secrets {
         let problem = match source.get(reference).await {
@@ -126,5 +121,5 @@ pub(super) async fn credentials(
         let (namespace, name) = (&reference.namespace, &reference.name);
         tracing::warn!(secret = %format_args!("{namespace}/{name}"), problem, "pull secret left out");
     }
-    keyring.lookup(repository).into_iter().cloned().collect()
+    keyring
 }

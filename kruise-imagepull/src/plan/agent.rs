@@ -6,14 +6,20 @@
 //! ```text
 //!            observe: new task or new version
 //!                        │
-//!                        ▼          a slot is free, and nobody         worker ended
-//!   result of ──▶     Queued ─────▶ pulls the same reference ▶ Running ─────────────▶ Done
-//!   this version         │                                        │
+//!                        ▼          a slot is free, here and for      worker ended
+//!   result of ──▶     Queued ─────▶ the registry, and nobody ▶ Running ─────────────▶ Done
+//!   this version         │          pulls the same reference      │
 //!   in the object        └──────────── task gone, new version, or failed by the manager: Stop
 //!   ──▶ Done
 //! ```
+//! # Whom it believes
+//! A final result of the current version that is in the object when the agent starts stands: an earlier life of the agent
+//! has written it, or the manager in its absence. From then on the memory of the agent counts, and a status that differs
+//! from it is written again. The one exception are the two failures by which managers end tasks of silent nodes, as far as
+//! the manager can have meant this task at this time (`foreign.rs` has the rules): the job counts the node as failed then
+//! and has given its slot to another, so going on would exceed `parallelism`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +27,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kruise_cri::Reference;
 
+use self::foreign::is_of_the_manager;
+use self::slots::Wait;
 use super::status_patch::recount;
 use super::time::stamp;
 use crate::api::{
@@ -28,9 +36,11 @@ use crate::api::{
     NodeImageStatus, PullPhase, SandboxConfig, SecretReference,
 };
 
+mod foreign;
 #[cfg(test)]
 mod model;
 pub mod retry;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +55,8 @@ pub struct PullTask {
     pub key: ImageKey,
     /// Round of the task.
     pub version: i64,
+    /// When this round was asked for, by the clock of who did.
+    pub created_at: Option<Timestamp>,
     /// What to pull; the runtime gets its full form.
     pub reference: Reference,
     /// Limits.
@@ -93,6 +105,7 @@ pub enum PullOutcome {
 #[derive(Debug)]
 pub struct Agent {
     max_pulls: Option<usize>,
+    max_pulls_per_registry: Option<usize>,
     uid: Option<String>,
     entries: BTreeMap<ImageKey, Entry>,
     runs: u64,
@@ -103,12 +116,14 @@ struct Entry {
     version: i64,
     created_at: Option<Timestamp>,
     task: Option<Arc<PullTask>>,
+    /// The object has shown that this version is being worked on.
+    published: bool,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    Queued,
+    Queued(Option<Wait>),
     Running {
         run: RunId,
         started: Time,
@@ -123,10 +138,18 @@ impl Agent {
     pub fn new(max_pulls: Option<usize>) -> Self {
         Self {
             max_pulls,
+            max_pulls_per_registry: None,
             uid: None,
             entries: BTreeMap::new(),
             runs: 0,
         }
+    }
+
+    /// Limits the workers that may pull from one registry host at once; `None` is no limit.
+    #[must_use]
+    pub fn per_registry(mut self, max_pulls: Option<usize>) -> Self {
+        self.max_pulls_per_registry = max_pulls;
+        self
     }
 
     /// Takes in the newest NodeImage (`None` if it does not exist) and returns what to do.
@@ -159,7 +182,7 @@ impl Agent {
         for (key, (image, task)) in wanted {
             let result = node_image
                 .and_then(|node_image| node_image.result(&key.name, &key.tag))
-                .filter(|result| result.version == task.version && result.is_terminal());
+                .filter(|result| result.version == task.version);
             self.take_in(key, image, task, result, &mut actions, now);
         }
         self.fill_slots(&mut actions, now);
@@ -235,10 +258,11 @@ impl Agent {
         for (key, entry) in &self.entries {
             let result = match &entry.state {
                 State::Done(result) => result.clone(),
-                State::Queued => ImageTagStatus {
+                State::Queued(wait) => ImageTagStatus {
                     tag: key.tag.clone(),
                     version: entry.version,
                     phase: PullPhase::Waiting,
+                    message: wait.as_ref().map(Wait::to_string).unwrap_or_default(),
                     ..ImageTagStatus::default()
                 },
                 State::Running {
@@ -273,7 +297,7 @@ impl Agent {
             .values()
             .fold((0, 0), |(running, queued), entry| match entry.state {
                 State::Running { .. } => (running + 1, queued),
-                State::Queued => (running, queued + 1),
+                State::Queued(_) => (running, queued + 1),
                 State::Done(_) => (running, queued),
             })
     }
@@ -293,28 +317,32 @@ impl Agent {
             version: task.version,
             created_at,
             task: None,
-            state: match result {
+            published: false,
+            state: match result.filter(|result| result.is_terminal()) {
                 // What an earlier life of this agent, or the manager in its absence, has said stands.
                 Some(result) => State::Done(result.clone()),
-                None => State::Queued,
+                None => State::Queued(None),
             },
         });
         entry.created_at = created_at;
-        match &entry.state {
-            State::Done(_) => {}
-            State::Queued | State::Running { .. } => {
-                // Only the manager may end a task in place of this agent, and only by failing it.
-                if let Some(result) = result.filter(|result| result.phase == PullPhase::Failed) {
-                    if let State::Running { run, .. } = entry.state {
-                        actions.push(AgentAction::Stop(run));
-                    }
-                    entry.state = State::Done(result.clone());
+        if let Some(result) = result {
+            let started = match &entry.state {
+                State::Done(_) => None,
+                State::Queued(_) => Some(None),
+                State::Running { started, .. } => Some(entry.published.then_some(started)),
+            };
+            if !result.is_terminal() {
+                entry.published = true;
+            } else if started.is_some_and(|started| is_of_the_manager(result, task, started, now)) {
+                if let State::Running { run, .. } = entry.state {
+                    actions.push(AgentAction::Stop(run));
                 }
+                entry.state = State::Done(result.clone());
             }
         }
         match pull {
             Ok(pull) => entry.task = Some(Arc::new(pull)),
-            Err(message) if matches!(entry.state, State::Queued) => {
+            Err(message) if matches!(entry.state, State::Queued(_)) => {
                 entry.state = State::Done(ImageTagStatus {
                     tag: task.tag.clone(),
                     version: task.version,
@@ -327,40 +355,6 @@ impl Agent {
             Err(_) => {}
         }
     }
-
-    /// Starts queued tasks, oldest first, as far as workers may be added; never two with one reference.
-    fn fill_slots(&mut self, actions: &mut Vec<AgentAction>, now: Timestamp) {
-        let mut pulling: HashSet<Reference> = self
-            .entries
-            .values()
-            .filter(|entry| matches!(entry.state, State::Running { .. }))
-            .filter_map(|entry| Some(entry.task.as_ref()?.reference.clone()))
-            .collect();
-        let mut queued: Vec<(&ImageKey, &mut Entry)> = self
-            .entries
-            .iter_mut()
-            .filter(|(_, entry)| matches!(entry.state, State::Queued))
-            .collect();
-        queued.sort_by(|a, b| (a.1.created_at, a.0).cmp(&(b.1.created_at, b.0)));
-        for (_, entry) in queued {
-            if self.max_pulls.is_some_and(|max| pulling.len() >= max) {
-                return;
-            }
-            let Some(task) = entry.task.clone() else { continue };
-            if !pulling.insert(task.reference.clone()) {
-                continue;
-            }
-            self.runs += 1;
-            let run = RunId(self.runs);
-            entry.state = State::Running {
-                run,
-                started: stamp(now),
-                progress: 0,
-                message: String::new(),
-            };
-            actions.push(AgentAction::Start { run, task });
-        }
-    }
 }
 
 fn pull_task(key: &ImageKey, image: &ImageSpec, task: &ImageTagSpec) -> Result<PullTask, String> {
@@ -370,6 +364,7 @@ fn pull_task(key: &ImageKey, image: &ImageSpec, task: &ImageTagSpec) -> Result<P
     Ok(PullTask {
         key: key.clone(),
         version: task.version,
+        created_at: task.created_at.as_ref().map(|time| time.0),
         reference,
         policy: task.pull_policy.clone().unwrap_or_default(),
         accept_present: task

@@ -99,18 +99,24 @@ impl Keyring {
         };
         let read: Result<Vec<_>, _> = auths
             .into_iter()
-            .map(|(key, entry)| Ok((index_key(&key), credential(entry)?)))
+            .map(|(key, entry)| Ok((key, credential(entry)?)))
             .collect();
         let mut read = read?;
         // The order inside a JSON object means nothing; make the outcome the same every time.
         read.sort_by(|a, b| (&a.0, &a.1.username).cmp(&(&b.0, &b.1.username)));
         for (key, credential) in read {
-            let known = self.entries.entry(key).or_default();
-            if !known.contains(&credential) {
-                known.push(credential);
-            }
+            self.add(&key, credential);
         }
         Ok(())
+    }
+
+    /// Adds a credential for all images that `key` fits: a host such as `r.io`, `*.r.io:5000` or `https://r.io/v1/`, with
+    /// or without the beginning of a path.
+    pub fn add(&mut self, key: &str, credential: Credential) {
+        let known = self.entries.entry(index_key(key)).or_default();
+        if !known.contains(&credential) {
+            known.push(credential);
+        }
     }
 
     /// Returns the credentials to try for `repository` (fully qualified, without tag: `docker.io/library/nginx`), the
@@ -127,6 +133,15 @@ impl Keyring {
             found.extend(self.entries.get(DOCKER_HUB_KEY).into_iter().flatten());
         }
         found
+    }
+
+    /// Adds all that another holds, behind what is there for the same key.
+    pub fn extend(&mut self, other: Self) {
+        for (key, credentials) in other.entries {
+            for credential in credentials {
+                self.add(&key, credential);
+            }
+        }
     }
 
     /// Returns whether there is nothing in it.
@@ -173,6 +188,12 @@ fn credential(entry: AuthEntry) -> Result<Credential, KeyringError> {
         username: username.to_owned(),
         password: password.to_owned(),
     })
+}
+
+/// Returns whether `key`, a host with an optional beginning of a path, fits `repository`. Parts of the host may be globs.
+pub fn fits(key: &str, repository: &str) -> bool {
+    let key = index_key(key);
+    Location::of(&key).fits(&Location::of(repository))
 }
 
 struct Location<'a> {

@@ -15,7 +15,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kruise_core::runtime::{Clock, Tasks};
 use kruise_imagepull::agent::{
-    AgentConfig, AgentDependencies, AgentMetrics, NoSecrets, NodeAgent, SecretSource,
+    AgentConfig, AgentDependencies, AgentMetrics, CredentialProvider, DiskSpace, NoSecrets, NodeAgent,
+    SecretSource,
 };
 use kruise_imagepull::events::{EventSink, Note};
 use kruise_imagepull::job::{JobConfig, JobDependencies, job_controller};
@@ -54,6 +55,9 @@ pub struct World {
     pub clock: Arc<TestClock>,
     pub notes: Arc<Mutex<Vec<Note>>>,
     pub tasks: Tasks,
+    /// Of agents that are started from now on.
+    pub providers: Mutex<Vec<Arc<dyn CredentialProvider>>>,
+    pub disk: Mutex<Option<Arc<dyn DiskSpace>>>,
 }
 
 impl World {
@@ -63,6 +67,8 @@ impl World {
             clock: TestClock::new(),
             notes: Arc::default(),
             tasks: Tasks::new(),
+            providers: Mutex::default(),
+            disk: Mutex::default(),
         }
     }
 
@@ -154,6 +160,8 @@ impl World {
             cache: self.api.node_images(),
             images,
             secrets,
+            credential_providers: self.providers.lock().clone(),
+            disk: self.disk.lock().clone(),
             clock: self.clock.clone(),
             events: self.events(),
             metrics: AgentMetrics::detached(),

@@ -20,6 +20,7 @@ struct State {
     /// What the next pulls answer; when there is none left, pulls succeed.
     script: VecDeque<Answer>,
     away: bool,
+    filesystems: Vec<FilesystemUsage>,
     pull_time: Duration,
     pulls: Vec<(Instant, PullRequest)>,
     running: usize,
@@ -54,6 +55,15 @@ impl ScriptedRuntime {
 
     pub fn set_away(&self, away: bool) {
         self.state.lock().away = away;
+    }
+
+    /// Images lie in `/images` and use so many bytes; before the first call the runtime tells nothing of filesystems.
+    pub fn set_used(&self, used_bytes: u64) {
+        self.state.lock().filesystems = vec![FilesystemUsage {
+            mountpoint: "/images".to_owned(),
+            used_bytes,
+            used_inodes: 1,
+        }];
     }
 
     pub fn pulls(&self) -> Vec<(Instant, PullRequest)> {
@@ -146,6 +156,6 @@ impl ImageService for ScriptedRuntime {
     }
 
     async fn image_fs_info(&self) -> Result<Vec<FilesystemUsage>, Error> {
-        self.check().map(|()| Vec::new())
+        self.check().map(|()| self.state.lock().filesystems.clone())
     }
 }

@@ -56,6 +56,8 @@ impl Agents {
             let mut config = AgentConfig::default();
             config.seed = seed;
             let dependencies = AgentDependencies {
+                credential_providers: Vec::new(),
+                disk: None,
                 node_name: name,
                 client,
                 cache: cache.clone(),

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixtures::{NodeImageExt as _, at, node, task};
+use crate::plan::nodeimage::MESSAGE_NO_RESPONSE;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -16,8 +17,8 @@ enum Step {
     End(usize),
     /// Somebody erases the status.
     Erase,
-    /// The manager fails one of the tasks.
-    Fail(usize),
+    /// Somebody fails one of the tasks: the manager, or another who is not believed.
+    Fail(usize, bool),
     Replace,
 }
 
@@ -26,7 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => vec((0..6_usize, 0..3_i64), 0..6).prop_map(Step::Spec),
         4 => (0..8_usize).prop_map(Step::End),
         1 => Just(Step::Erase),
-        1 => (0..6_usize).prop_map(Step::Fail),
+        1 => (0..6_usize, any::<bool>()).prop_map(|(index, manager)| Step::Fail(index, manager)),
         1 => Just(Step::Replace),
     ]
 }
@@ -45,6 +46,9 @@ fn name(index: usize) -> &'static str {
     .copied()
     .unwrap_or("x")
 }
+
+/// What nobody but a forger writes.
+const FORGED: &str = "forged";
 
 struct World {
     agent: Agent,
@@ -73,7 +77,7 @@ impl World {
     }
 
     fn observe(&mut self) -> Result<(), TestCaseError> {
-        let actions = self.agent.observe(Some(&self.object), at(0));
+        let actions = self.agent.observe(Some(&self.object), at(3000));
         self.take(actions)?;
         self.object.status = Some(self.agent.status(&self.object));
         Ok(())
@@ -84,8 +88,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn workers_are_bounded_and_every_task_is_reported_and_ends(steps in vec(step(), 1..60), limit in 1..4_usize) {
-        let mut world = World { agent: Agent::new(Some(limit)), object: node("n"), running: BTreeMap::new(), uid: 0 };
+    fn workers_are_bounded_and_every_task_is_reported_and_ends(steps in vec(step(), 1..60), limit in 1..4_usize, of_registry in 1..3_usize) {
+        let agent = Agent::new(Some(limit)).per_registry(Some(of_registry));
+        let mut world = World { agent, object: node("n"), running: BTreeMap::new(), uid: 0 };
         for step in steps {
             match step {
                 Step::Spec(tags) => {
@@ -108,10 +113,11 @@ proptest! {
                     }
                 }
                 Step::Erase => world.object.status = None,
-                Step::Fail(index) => {
+                Step::Fail(index, manager) => {
                     let status = world.object.status.get_or_insert_default();
                     for result in status.image_statuses.get_mut(name(index)).into_iter().flat_map(|image| &mut image.tags) {
                         result.phase = PullPhase::Failed;
+                        result.message = if manager { MESSAGE_NO_RESPONSE.into() } else { FORGED.into() };
                         result.completion_time = Some(stamp(at(2)));
                     }
                 }
@@ -123,6 +129,16 @@ proptest! {
             }
             world.observe()?;
             prop_assert!(world.running.len() <= limit);
+            for reference in world.running.values() {
+                let of_same = world.running.values().filter(|other| other.domain() == reference.domain()).count();
+                prop_assert!(of_same <= of_registry, "{reference}");
+            }
+            let reported = world.object.status.iter().flat_map(|status| &status.image_statuses).flat_map(|(_, image)| &image.tags);
+            for result in reported {
+                prop_assert!(result.message != FORGED, "memory wins over what others write");
+                prop_assert!(result.phase != PullPhase::Waiting || !result.message.is_empty(), "who waits says what for");
+                prop_assert_eq!(result.is_terminal(), matches!(result.phase, PullPhase::Succeeded | PullPhase::Failed));
+            }
             prop_assert_eq!(world.agent.load().0, world.running.len());
             let facts = |results: Vec<(&str, &str, i64)>| results.into_iter().map(|(a, b, c)| (a.to_owned(), b.to_owned(), c)).collect::<BTreeSet<_>>();
             let spec = world.object.spec.images.iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::ImageTagPullPolicy;
 use crate::plan::nodeimage::MESSAGE_DEADLINE;
-use crate::plan::time::{backoff_limit, backoff_seconds, pick, timeout_seconds};
+use crate::plan::time::{backoff_limit, backoff_seconds, pick, task_time_limit, timeout_seconds};
 
 /// Kinds of failure of one attempt, by what helps against them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum FailureKind {
     Throttled,
     /// The disk of the node is full.
     NoSpace,
+    /// The disk of the node is too full to begin a pull. Costs no attempt, but time.
+    LowDisk,
     /// The runtime does not answer. Costs no attempt.
     RuntimeAway,
     /// The registry refuses all credentials there are.
@@ -34,12 +36,16 @@ impl FailureKind {
             Self::TimedOut => "timeout",
             Self::Throttled => "throttled",
             Self::NoSpace => "no_space",
+            Self::LowDisk => "low_disk",
             Self::RuntimeAway => "runtime_away",
             Self::Denied => "denied",
             Self::Permanent => "permanent",
         }
     }
 }
+
+/// Seconds after which a worker looks again whether there is space.
+const LOOK_FOR_SPACE: i64 = 30;
 
 /// What a worker does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +71,8 @@ pub struct Budget {
     away: u32,
     timeout: Duration,
     deadline: Option<Duration>,
+    /// All attempts with the longest waits between them: how long a task waits for space.
+    longest: Duration,
     seed: u64,
     last_error: Option<String>,
 }
@@ -79,6 +87,7 @@ impl Budget {
             away: 0,
             timeout: seconds(timeout_seconds(policy.timeout_seconds)),
             deadline: policy.active_deadline_seconds.map(seconds),
+            longest: seconds(task_time_limit(Some(policy))),
             seed,
             last_error: None,
         }
@@ -89,6 +98,16 @@ impl Budget {
         self.attempt(Duration::ZERO, elapsed)
     }
 
+    /// Returns how many attempts there are in all.
+    pub fn attempts(&self) -> u32 {
+        self.attempts_left.saturating_add(self.failures)
+    }
+
+    /// Returns what is left of the time of the task, `None` if it has no limit.
+    pub fn left(&self, elapsed: Duration) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_sub(elapsed))
+    }
+
     /// Returns the step after a failed attempt. `message` goes into the status when this was the last one.
     pub fn failed(&mut self, kind: FailureKind, message: &str, elapsed: Duration) -> Step {
         if kind == FailureKind::RuntimeAway {
@@ -97,6 +116,14 @@ impl Budget {
             return self.attempt(wait, elapsed);
         }
         self.away = 0;
+        if kind == FailureKind::LowDisk {
+            let wait = self.jittered(LOOK_FOR_SPACE);
+            self.last_error = Some(message.to_owned());
+            if self.deadline.is_none() && elapsed.saturating_add(wait) > self.longest {
+                return Step::GiveUp(message.to_owned());
+            }
+            return self.attempt(wait, elapsed);
+        }
         self.last_error = Some(message.to_owned());
         self.attempts_left = self.attempts_left.saturating_sub(1);
         if matches!(kind, FailureKind::Denied | FailureKind::Permanent) || self.attempts_left == 0 {
@@ -226,6 +253,26 @@ mod tests {
             waits(&mut budget(0, 600, None), FailureKind::RuntimeAway).len(),
             21
         );
+    }
+
+    #[test]
+    fn a_task_waits_for_space_as_long_as_its_attempts_may_take_and_costs_none_of_them() {
+        let mut budget = budget(1, 60, None);
+        let waits: u64 = waits(&mut budget.clone(), FailureKind::LowDisk).iter().sum();
+        assert!(
+            (120..=180).contains(&waits),
+            "two attempts of 60 s with waits of 30 s: {waits}"
+        );
+        budget.failed(FailureKind::LowDisk, "low", Duration::ZERO);
+        assert_eq!(budget.attempts(), 2);
+        let step = budget.failed(FailureKind::LowDisk, "low", Duration::from_secs(179));
+        assert_eq!(step, Step::GiveUp("low".into()));
+    }
+
+    #[test]
+    fn a_deadline_ends_the_wait_for_space_and_tells_what_was_waited_for() {
+        let step = budget(3, 600, Some(60)).failed(FailureKind::LowDisk, "low", Duration::from_secs(40));
+        assert!(matches!(step, Step::GiveUp(message) if message.ends_with("last error: low")));
     }
 
     #[test]

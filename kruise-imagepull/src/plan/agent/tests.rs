@@ -154,9 +154,34 @@ fn the_manager_may_fail_a_running_task_but_nobody_else_may_finish_it() {
     let forged = with(&[("1", 0)]).with_result("nginx", result("1", 0, PullPhase::Succeeded));
     assert_eq!(agent.observe(Some(&forged), at(1)), []);
     assert_eq!(phase(&agent, &forged, "1"), Some((PullPhase::Pulling, 0)));
-    let failed = with(&[("1", 0)]).with_result("nginx", result("1", 0, PullPhase::Failed));
-    assert_eq!(short(&agent.observe(Some(&failed), at(2))), ["-"]);
+    let other = with(&[("1", 0)]).with_result("nginx", result("1", 0, PullPhase::Failed));
+    assert_eq!(
+        agent.observe(Some(&other), at(600)),
+        [],
+        "no manager fails for no reason"
+    );
+    let silent = ImageTagStatus {
+        message: crate::plan::nodeimage::MESSAGE_NO_RESPONSE.into(),
+        ..result("1", 0, PullPhase::Failed)
+    };
+    let failed = with(&[("1", 0)]).with_result("nginx", silent);
+    assert_eq!(short(&agent.observe(Some(&failed), at(600))), ["-"]);
     assert_eq!(phase(&agent, &failed, "1"), Some((PullPhase::Failed, 0)));
+}
+
+#[test]
+fn a_registry_with_enough_pulls_is_passed_by_those_of_others() {
+    let node_image = ["a.io/1", "a.io/2", "b.io/1"]
+        .into_iter()
+        .fold(node("n"), |node, image| {
+            node.with_task(image, task("1", 0, &["j"]))
+        });
+    let mut agent = Agent::new(Some(2)).per_registry(Some(1));
+    assert_eq!(agent.observe(Some(&node_image), at(0)).len(), 2);
+    let status = agent.status(&node_image);
+    assert_eq!((status.pulling, status.waiting), (2, 1));
+    let waiting = &status.image_statuses["a.io/2"].tags[0];
+    assert_eq!(waiting.message, "waits for other pulls from a.io");
 }
 
 #[test]

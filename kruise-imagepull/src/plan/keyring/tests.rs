@@ -119,3 +119,48 @@ fn unreadable_secrets_are_told_apart_and_never_quoted() {
     };
     assert_eq!(format!("{credential:?}"), "Credential(..)");
 }
+
+#[test]
+fn the_rows_of_the_specification_hold() {
+    // 9 to 14 of its table of credentials are in `keys_fit_by_host_and_path_prefix`; 15 and 16 need more than one secret.
+    assert_eq!(
+        users(&[("r.io", "wrong"), ("r.io/a", "right")], "r.io/a/b"),
+        ["right", "wrong"]
+    );
+    assert_eq!(
+        users(
+            &[("*.r.io", "glob"), ("a.r.io", "exact"), ("a.r.io/x", "path")],
+            "a.r.io/x/y"
+        ),
+        ["path", "exact", "glob"]
+    );
+    assert_eq!(
+        users(&[("r[a-c].io", "class"), ("r?.io", "any")], "rb.io/x"),
+        ["class", "any"]
+    );
+}
+
+#[test]
+fn a_broken_secret_does_not_spoil_the_others() {
+    let mut keyring = keyring(&[("r.io", "good")]);
+    let broken = |text: &str| BTreeMap::from([(DOCKER_CONFIG_JSON.1.to_owned(), text.to_owned())]);
+    let half = r#"{"auths": {"r.io": {"username": "half", "password": "p"}, "x.io": {"auth": "!"}}}"#;
+    for text in ["{", "7", half] {
+        assert!(keyring.add_secret(DOCKER_CONFIG_JSON.0, &broken(text)).is_err());
+    }
+    let old = BTreeMap::from([(
+        DOCKER_CFG.1.to_owned(),
+        r#"{"r.io": {"username": "old", "password": "p"}}"#,
+    )]);
+    keyring.add_secret(DOCKER_CFG.0, &old).expect("readable");
+    let users: Vec<_> = keyring
+        .lookup("r.io/a")
+        .iter()
+        .map(|credential| credential.username.as_str())
+        .collect();
+    assert_eq!(
+        users,
+        ["good", "old"],
+        "nothing of a secret that can not be read as a whole"
+    );
+}

@@ -29,8 +29,6 @@ const REPLICAS: u64 = 2;
 pub(crate) struct Managers {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: u64,
-    /// Whether only the holder of the Lease acts. Without that, rules break.
-    pub(crate) elected: bool,
 }
 
 impl Managers {
@@ -66,15 +64,10 @@ impl Managers {
         let Self { clock, seed, .. } = self;
         let clients = ClientFactory::new(client.clone(), ClientConfig::default()).expect("defaults");
         let mut manager = Manager::new(ManagerConfig::default()).expect("defaults");
-        let writers = if self.elected {
-            let election = LeaderElection::new(client.clone(), ElectionConfig::default(), clock.clone())
-                .expect("defaults");
-            let fenced = clients.clone().fenced(&election.fence());
-            manager.election(election);
-            fenced
-        } else {
-            clients
-        };
+        let election =
+            LeaderElection::new(client.clone(), ElectionConfig::default(), clock.clone()).expect("defaults");
+        let writers = clients.fenced(&election.fence());
+        manager.election(election);
         let writer = |name: &str| writers.client(name).expect("a name");
         let (jobs, job_driver) = caches::job_cache(client.clone()).build();
         let (node_images, node_image_driver) = caches::node_image_cache(client.clone()).build();

@@ -52,6 +52,8 @@ impl Nodes {
         let mut config = AgentConfig::default();
         config.seed = seed;
         let dependencies = AgentDependencies {
+            credential_providers: Vec::new(),
+            disk: None,
             node_name: name.to_owned(),
             client: client.clone(),
             cache,

@@ -69,7 +69,7 @@ pub(crate) struct PullScenario {
 }
 
 impl PullScenario {
-    pub(crate) fn new(world: &World, elected: bool) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         for crd in crds() {
             assert!(world.server.serve_definition(&crd), "the definitions are sound");
         }
@@ -92,7 +92,6 @@ impl PullScenario {
             managers: Managers {
                 clock: world.clock.clone(),
                 seed: world.seed,
-                elected,
             },
             starts: AtomicU64::new(0),
             nodes: Mutex::default(),
