@@ -64,7 +64,7 @@ fn part(part: u64, streaming: bool) {
         let start = all.start + part * each;
         config.seeds = start.min(all.end)..(start + each).min(all.end);
     }
-    match simulate(&config, |world| PullScenario::new(world)) {
+    match simulate(&config, PullScenario::new) {
         Ok(report) => println!("{report:?}"),
         Err(failure) => panic!("{failure}"),
     }
