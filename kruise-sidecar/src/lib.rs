@@ -1,1 +1,3 @@
 //! `SidecarSet` of OpenKruise as a library: sidecar containers are injected into pods at admission and upgraded in place.
+
+pub mod api;

@@ -1,0 +1,33 @@
+//! The custom resource `SidecarSet` (`apps.kruise.io`): types, defaults, validation, hashes, conversion, CRD.
+//!
+//! Everything here is data and pure functions. The JSON is OpenKruise's: the same names, the same fields left out when
+//! empty. [`SidecarSet`] is `v1alpha1`, which everything in this crate works with; [`v1beta1`] is beside it for users of
+//! that version, and [`SidecarSetConverter`] turns one into the other.
+//!
+//! Containers and volumes are kept as JSON, so that fields which are younger than this crate reach the pod.
+
+mod container;
+mod convert;
+mod crds;
+pub mod names;
+mod object;
+mod sidecarset;
+mod strategy;
+pub mod v1beta1;
+mod words;
+
+pub use container::{
+    Container, ResourceExpressions, ResourcesExpr, ResourcesPolicy, ShareVolumePolicy, SidecarContainer,
+    SourceContainerNameSource, TransferEnvVar, UpgradeStrategy, Volume,
+};
+pub use convert::SidecarSetConverter;
+pub use crds::crd;
+pub use sidecarset::{SidecarSet, SidecarSetSpec, SidecarSetStatus};
+pub use strategy::{InjectRevision, InjectionStrategy, PatchPodMetadata, UpdateStrategy};
+pub use words::{
+    InjectRevisionPolicy, PatchPolicy, PodInjectPolicy, ShareVolumeType, TargetContainersMode,
+    UpdateStrategyType, UpgradeType,
+};
+
+#[cfg(test)]
+mod tests;
