@@ -23,11 +23,14 @@ pub(super) struct Annotations<'a> {
     changes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl About for Annotations<'_> {
+impl Labels for Annotations<'_> {
+    /// The labels of the pod.
     fn label(&self, key: &str) -> Option<&str> {
         self.labels?.label(key)
     }
+}
 
+impl About for Annotations<'_> {
     fn annotation(&self, key: &str) -> Option<&str> {
         self.get(key)
     }
@@ -92,7 +95,11 @@ impl<'a> Annotations<'a> {
             }
             return;
         }
-        let path = if held.is_none() { "/metadata" } else { "/metadata/annotations" };
+        let path = if held.is_none() {
+            "/metadata"
+        } else {
+            "/metadata/annotations"
+        };
         let out = patch.open("add", path, None);
         if held.is_none() {
             out.extend_from_slice(br#"{"annotations":"#);
@@ -145,7 +152,12 @@ fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let fields: BTreeMap<_, _> = fields.into_iter().collect();
-            Value::Object(fields.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+            Value::Object(
+                fields
+                    .into_iter()
+                    .map(|(key, value)| (key, sorted(value)))
+                    .collect(),
+            )
         }
         Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
         other => other,
@@ -175,7 +187,9 @@ impl<'a> Hashes<'a> {
         let read = read.unwrap_or_default();
         for raw in read.values() {
             if !raw.get().starts_with(['{', '"']) {
-                return Err(wrong(serde::de::Error::custom("entries must be objects or strings")));
+                return Err(wrong(serde::de::Error::custom(
+                    "entries must be objects or strings",
+                )));
             }
         }
         Ok(Self(read))
@@ -197,9 +211,11 @@ impl<'a> Hashes<'a> {
 
     /// The annotation with these entries, which are sorted by set. An entry that is there already keeps its time.
     pub(super) fn write(&self, entries: &[HashEntry<'_>], now: &str) -> String {
-        let bytes = entries.iter().map(|entry| entry.rest.len() + entry.set.len() + 60);
+        let bytes = entries
+            .iter()
+            .map(|entry| entry.rest.len() + entry.set.len() + 60);
         let mut out = Vec::with_capacity(bytes.sum::<usize>() + 2);
-        let mut separate = |out: &mut Vec<u8>| out.push(if out.is_empty() { b'{' } else { b',' });
+        let separate = |out: &mut Vec<u8>| out.push(if out.is_empty() { b'{' } else { b',' });
         let mut others = self.0.iter().peekable();
         let mut entries = entries.iter().peekable();
         loop {
@@ -255,7 +271,10 @@ fn same_but_time(raw: &str, rest: &str) -> bool {
 /// The names in a list of sets separated by commas and these, sorted.
 pub(super) fn union(list: Option<&str>, names: &[&str]) -> String {
     let held = list.unwrap_or_default().split(',').map(str::trim);
-    let all: BTreeSet<&str> = held.chain(names.iter().copied()).filter(|name| !name.is_empty()).collect();
+    let all: BTreeSet<&str> = held
+        .chain(names.iter().copied())
+        .filter(|name| !name.is_empty())
+        .collect();
     let mut text = String::with_capacity(all.iter().map(|name| name.len() + 1).sum());
     for name in all {
         if !text.is_empty() {

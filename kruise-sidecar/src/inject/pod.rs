@@ -1,17 +1,19 @@
 //! What injection reads of a pod, borrowed from its text. All else is skipped by the parser and stays as it is.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::marker::PhantomData;
 
 use kruise_core::policy::Labels;
-use serde::de::{MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::INJECTED_ENV;
+use crate::api::names::{IS_INJECTED_ENV, IS_INJECTED_VALUE};
 
 /// A string of the pod: a part of its text, unless it has escapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -30,6 +32,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
         }
         deserializer.deserialize_str(Borrow)
+    }
+}
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -76,15 +84,70 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     }
 }
 
+/// A JSON object, and not the list of fields that serde takes for one too.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// Reads an object.
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text).map(|Object(read)| read)
+}
+
+/// Reads a list of objects; `null` is none.
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    struct List<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+        type Value = Option<Vec<T>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of objects")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut objects = Vec::new();
+            while let Some(Object(object)) = list.next_element()? {
+                objects.push(object);
+            }
+            Ok(Some(objects))
+        }
+    }
+    deserializer.deserialize_option(List(PhantomData))
+}
+
 /// A pod; its spec is read only if a set matches.
 #[derive(Debug, Deserialize)]
 pub(super) struct PodText<'a> {
     #[serde(default, borrow)]
-    pub(super) metadata: Option<Metadata<'a>>,
+    metadata: Option<Object<Metadata<'a>>>,
     #[serde(default, borrow)]
     pub(super) spec: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    pub(super) status: Option<Status<'a>>,
+    status: Option<Object<Status<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,12 +169,24 @@ pub(super) struct Status<'a> {
     phase: Option<Text<'a>>,
 }
 
-impl PodText<'_> {
+impl<'a> PodText<'a> {
+    pub(super) fn metadata(&self) -> Option<&Metadata<'a>> {
+        self.metadata.as_ref().map(|Object(metadata)| metadata)
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        let namespace = self.metadata()?.namespace.as_ref()?.as_ref();
+        Some(namespace).filter(|namespace| !namespace.is_empty())
+    }
+
     /// Whether it is being deleted or has ended, so that nothing is injected any more.
     pub(super) fn is_over(&self) -> bool {
-        let phase = self.status.as_ref().and_then(|status| status.phase.as_ref());
+        let phase = self
+            .status
+            .as_ref()
+            .and_then(|Object(status)| status.phase.as_ref());
         let ended = phase.is_some_and(|phase| matches!(phase.as_ref(), "Succeeded" | "Failed"));
-        let metadata = self.metadata.as_ref();
+        let metadata = self.metadata();
         ended || metadata.is_some_and(|metadata| metadata.deletion_timestamp.is_some())
     }
 }
@@ -119,13 +194,13 @@ impl PodText<'_> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "objects")]
     pub(super) containers: Option<Vec<Container<'a>>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "objects")]
     pub(super) init_containers: Option<Vec<Container<'a>>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "objects")]
     pub(super) volumes: Option<Vec<Named<'a>>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "objects")]
     pub(super) image_pull_secrets: Option<Vec<Entry<'a>>>,
 }
 
@@ -160,11 +235,11 @@ impl<'a> Container<'a> {
     pub(super) fn is_injected(&self) -> Result<bool, serde_json::Error> {
         let Some(env) = self.env else { return Ok(false) };
         // Most containers are spared the reading.
-        if !env.get().contains(INJECTED_ENV) && !env.get().contains('\\') {
+        if !env.get().contains(IS_INJECTED_ENV) && !env.get().contains('\\') {
             return Ok(false);
         }
         let env = self.env()?;
-        match env.iter().find(|entry| entry.name.as_ref() == INJECTED_ENV) {
+        match env.iter().find(|entry| entry.name.as_ref() == IS_INJECTED_ENV) {
             None => Ok(false),
             Some(entry) => {
                 #[derive(Deserialize)]
@@ -172,15 +247,18 @@ impl<'a> Container<'a> {
                     #[serde(default, borrow)]
                     value: Option<Text<'a>>,
                 }
-                let plain: Plain<'_> = serde_json::from_str(entry.raw)?;
-                Ok(plain.value.is_some_and(|value| value.as_ref() == "true"))
+                let plain: Plain<'_> = read(entry.raw)?;
+                Ok(plain
+                    .value
+                    .is_some_and(|value| value.as_ref() == IS_INJECTED_VALUE))
             }
         }
     }
 }
 
 fn list<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<Vec<T>, serde_json::Error> {
-    raw.map_or(Ok(Vec::new()), |raw| serde_json::from_str(raw.get()))
+    let list = raw.map(|raw| objects(&mut serde_json::Deserializer::from_str(raw.get())));
+    Ok(list.transpose()?.flatten().unwrap_or_default())
 }
 
 /// A thing of which only the name matters.
@@ -260,6 +338,6 @@ where
     T: Deserialize<'de>,
 {
     let raw = <&'de RawValue>::deserialize(deserializer)?.get();
-    let read = serde_json::from_str(raw).map_err(serde::de::Error::custom)?;
+    let read = read(raw).map_err(serde::de::Error::custom)?;
     Ok((raw, read))
 }

@@ -13,11 +13,11 @@ pub struct CompiledSet {
     /// Only pods of this namespace.
     pub(super) namespace: Option<Box<str>>,
     /// Only pods of namespaces with these labels.
-    pub(super) namespaces: Option<Selector>,
+    pub(super) namespaces: Option<NamespaceRule>,
     pub(super) selector: Selector,
     /// `injectionStrategy.paused`.
     pub(super) paused: bool,
-    pub(super) latest: Content,
+    pub(super) latest: Result<Content, Problem>,
     pub(super) pinned: Option<Pinned>,
 }
 
@@ -31,6 +31,14 @@ impl CompiledSet {
     pub fn is_paused(&self) -> bool {
         self.paused
     }
+}
+
+/// `namespaceSelector`.
+#[derive(Debug)]
+pub(super) struct NamespaceRule {
+    pub(super) selector: Selector,
+    /// Whether the name of the namespace is all that it asks for.
+    pub(super) by_name: bool,
 }
 
 /// `injectionStrategy.revision`: a historical revision for all pods, or for some.
@@ -63,9 +71,7 @@ pub(super) struct Content {
     pub(super) versions: Vec<(Box<str>, &'static str)>,
     /// Hot-upgraded sidecars and the container of each that works first.
     pub(super) working: Vec<(Box<str>, Box<str>)>,
-    pub(super) hash: Box<str>,
-    pub(super) hash_without_image: Box<str>,
-    /// The rest of the two entries after the hash, as JSON: `,"sidecarSetName":…}`.
+    /// The entries in the two hash annotations behind their time, as JSON: `,"hash":…}`.
     pub(super) entry_rest: Box<str>,
     pub(super) entry_rest_without_image: Box<str>,
     /// About how many bytes a patch takes.
@@ -107,6 +113,9 @@ pub(super) enum MetadataPolicy {
 /// One container to inject.
 #[derive(Clone, Debug)]
 pub(super) struct Sidecar {
+    /// Its name in the set.
+    pub(super) base: Box<str>,
+    /// Its name in the pod.
     pub(super) name: Box<str>,
     pub(super) before: bool,
     /// All fields but the lists below, with the opening brace: `{"name":"proxy"`.

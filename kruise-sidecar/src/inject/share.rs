@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use kruise_core::policy::Labels;
+
 use super::pod::{Container, Device, Entry, Mount};
 use super::set::{Sidecar, Source};
 
@@ -10,14 +12,14 @@ const FEW: usize = 24;
 
 /// Texts that came by. Cheap for few, and not quadratic for many.
 #[derive(Default)]
-struct Seen<'s> {
+pub(super) struct Seen<'s> {
     few: Vec<&'s str>,
     many: HashSet<&'s str>,
 }
 
 impl<'s> Seen<'s> {
     /// Whether it comes for the first time.
-    fn first(&mut self, text: &'s str) -> bool {
+    pub(super) fn first(&mut self, text: &'s str) -> bool {
         if self.few.len() < FEW {
             let new = !self.few.contains(&text);
             if new {
@@ -131,15 +133,18 @@ impl<'a> Variables<'a> {
 
     /// The last one of this name.
     fn get(&self, container: &str, name: &str) -> Option<&Entry<'a>> {
-        let named = self.containers.iter().rev().filter(|(held, _)| *held == container);
+        let named = self
+            .containers
+            .iter()
+            .rev()
+            .filter(|(held, _)| *held == container);
         let mut entries = named.flat_map(|(_, env)| env.iter().rev());
         entries.find(|entry| entry.name.as_ref() == name)
     }
 }
 
-/// What a pod says of itself.
-pub(super) trait About {
-    fn label(&self, key: &str) -> Option<&str>;
+/// What a pod says of itself, besides its labels.
+pub(super) trait About: Labels {
     fn annotation(&self, key: &str) -> Option<&str>;
 }
 
@@ -158,9 +163,16 @@ pub(super) fn transferred<'v, 'a>(
             Source::Annotation(key) => about.annotation(key)?,
         };
         let variables = variables?;
-        Some(transfer.names.iter().filter_map(move |name| variables.get(container, name)))
+        Some(
+            transfer
+                .names
+                .iter()
+                .filter_map(move |name| variables.get(container, name)),
+        )
     });
-    named.flatten().chain(shared.into_iter().flat_map(|shared| &shared.env))
+    named
+        .flatten()
+        .chain(shared.into_iter().flat_map(|shared| &shared.env))
 }
 
 #[cfg(test)]
