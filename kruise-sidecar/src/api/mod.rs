@@ -6,6 +6,7 @@
 //!
 //! Containers and volumes are kept as JSON, so that fields which are younger than this crate reach the pod.
 
+mod annotations;
 mod container;
 mod convert;
 mod crds;
@@ -16,6 +17,10 @@ mod strategy;
 pub mod v1beta1;
 mod words;
 
+pub use annotations::{
+    AnnotationError, InPlaceState, InPlaceStates, InjectedHash, InjectedHashes, LastStatus,
+    WorkingContainers, format_injected_list, injected_list,
+};
 pub use container::{
     Container, ResourceExpressions, ResourcesExpr, ResourcesPolicy, ShareVolumePolicy, SidecarContainer,
     SourceContainerNameSource, TransferEnvVar, UpgradeStrategy, Volume,
