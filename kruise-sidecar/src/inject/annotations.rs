@@ -1,18 +1,17 @@
 //! The annotations of a pod, with what sets change of them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kruise_core::policy::Labels;
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::error::{InjectError, Problem};
 use super::patch::{PatchText, quote};
-use super::pod::{Metadata, Pairs, Text};
+use super::pod::{Metadata, Pairs};
 use super::set::{MetadataPatch, MetadataPolicy};
 use super::share::About;
+use crate::api::InjectedHashes;
 
 /// What a pod says of itself, and what will be said.
 #[derive(Clone, Debug)]
@@ -171,42 +170,26 @@ pub(super) struct HashEntry<'a> {
     pub(super) rest: &'a str,
 }
 
-/// A hash annotation of a pod, read.
-#[derive(Debug, Default)]
-pub(super) struct Hashes<'a>(BTreeMap<Text<'a>, &'a RawValue>);
+/// A hash annotation of a pod as it came.
+#[derive(Debug)]
+pub(super) struct Hashes(Option<InjectedHashes>);
 
-impl<'a> Hashes<'a> {
+impl Hashes {
     /// # Errors
-    /// It is no object whose values are objects or, as OpenKruise once wrote, strings.
-    pub(super) fn read(key: &'static str, text: Option<&'a str>) -> Result<Self, InjectError> {
-        let Some(text) = text.filter(|text| !text.is_empty()) else {
-            return Ok(Self::default());
-        };
-        let wrong = |source| InjectError::Annotation { key, source };
-        let read: Option<BTreeMap<Text<'a>, &'a RawValue>> = serde_json::from_str(text).map_err(wrong)?;
-        let read = read.unwrap_or_default();
-        for raw in read.values() {
-            if !raw.get().starts_with(['{', '"']) {
-                return Err(wrong(serde::de::Error::custom(
-                    "entries must be objects or strings",
-                )));
-            }
-        }
-        Ok(Self(read))
+    /// It cannot be read.
+    pub(super) fn read(key: &'static str, text: Option<&str>) -> Result<Self, InjectError> {
+        let held = text.map(InjectedHashes::parse).transpose();
+        let held = held.map_err(|source| InjectError::Annotation { key, source })?;
+        Ok(Self(held.filter(|held| !held.0.is_empty())))
     }
 
     /// Whether it says that this set has injected this sidecar.
     pub(super) fn names(&self, set: &str, sidecar: &str) -> bool {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Entry<'a> {
-            #[serde(default, borrow)]
-            sidecar_list: Option<Vec<Text<'a>>>,
-        }
-        let Some(raw) = self.0.get(set) else { return false };
-        let list = serde_json::from_str::<Entry<'_>>(raw.get()).ok();
-        let list = list.and_then(|entry| entry.sidecar_list);
-        list.is_none_or(|list| list.iter().any(|name| name.as_ref() == sidecar))
+        let entry = self.0.as_ref().and_then(|held| held.0.get(set));
+        // The first releases did not write the list.
+        entry.is_some_and(|entry| {
+            entry.sidecar_list.is_empty() || entry.sidecar_list.iter().any(|name| name == sidecar)
+        })
     }
 
     /// The annotation with these entries, which are sorted by set. An entry that is there already keeps its time.
@@ -215,72 +198,34 @@ impl<'a> Hashes<'a> {
             .iter()
             .map(|entry| entry.rest.len() + entry.set.len() + 60);
         let mut out = Vec::with_capacity(bytes.sum::<usize>() + 2);
-        let separate = |out: &mut Vec<u8>| out.push(if out.is_empty() { b'{' } else { b',' });
-        let mut others = self.0.iter().peekable();
-        let mut entries = entries.iter().peekable();
-        loop {
-            let other_first = match (others.peek(), entries.peek()) {
-                (None, None) => break,
-                (Some((name, _)), Some(entry)) => name.as_ref() < entry.set,
-                (other, _) => other.is_some(),
-            };
-            separate(&mut out);
-            if other_first {
-                if let Some((name, raw)) = others.next() {
-                    quote(&mut out, name.as_ref());
-                    out.push(b':');
-                    write_other(&mut out, name.as_ref(), raw.get());
-                }
-            } else if let Some(entry) = entries.next() {
-                let held = others.next_if(|(name, _)| name.as_ref() == entry.set);
-                quote(&mut out, entry.set);
-                out.push(b':');
-                match held.filter(|(_, raw)| same_but_time(raw.get(), entry.rest)) {
-                    Some((_, raw)) => out.extend_from_slice(raw.get().as_bytes()),
-                    None => {
-                        for part in [r#"{"updateTimestamp":""#, now, "\"", entry.rest] {
-                            out.extend_from_slice(part.as_bytes());
-                        }
-                    }
-                }
+        for entry in entries {
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            quote(&mut out, entry.set);
+            for part in [r#":{"updateTimestamp":""#, now, "\"", entry.rest] {
+                out.extend_from_slice(part.as_bytes());
             }
         }
         out.push(b'}');
-        String::from_utf8(out).expect("made of texts")
-    }
-}
-
-/// An entry of another set stays; one of the old form gets the new one.
-fn write_other(out: &mut Vec<u8>, set: &str, raw: &str) {
-    if raw.starts_with('{') {
-        return out.extend_from_slice(raw.as_bytes());
-    }
-    out.extend_from_slice(br#"{"updateTimestamp":null,"hash":"#);
-    out.extend_from_slice(raw.as_bytes());
-    out.extend_from_slice(br#","sidecarSetName":"#);
-    quote(out, set);
-    out.push(b'}');
-}
-
-fn same_but_time(raw: &str, rest: &str) -> bool {
-    let held = raw.strip_suffix(rest);
-    let time = held.and_then(|held| held.strip_prefix(r#"{"updateTimestamp":""#)?.strip_suffix('"'));
-    time.is_some_and(|time| !time.contains('"'))
-}
-
-/// The names in a list of sets separated by commas and these, sorted.
-pub(super) fn union(list: Option<&str>, names: &[&str]) -> String {
-    let held = list.unwrap_or_default().split(',').map(str::trim);
-    let all: BTreeSet<&str> = held
-        .chain(names.iter().copied())
-        .filter(|name| !name.is_empty())
-        .collect();
-    let mut text = String::with_capacity(all.iter().map(|name| name.len() + 1).sum());
-    for name in all {
-        if !text.is_empty() {
-            text.push(',');
+        let text = String::from_utf8(out).expect("made of texts");
+        match &self.0 {
+            None => text,
+            Some(held) => beside(held, &text),
         }
-        text.push_str(name);
     }
-    text
+}
+
+/// The entries of other sets, and those of `text`.
+fn beside(held: &InjectedHashes, text: &str) -> String {
+    let new = InjectedHashes::parse(text).expect("it was written so");
+    let mut all = held.clone();
+    for (set, mut entry) in new.0 {
+        if let Some(held) = held.0.get(&set) {
+            let now = std::mem::replace(&mut entry.update_timestamp, held.update_timestamp);
+            if entry != *held {
+                entry.update_timestamp = now;
+            }
+        }
+        all.0.insert(set, entry);
+    }
+    all.to_string()
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kruise_core::policy::Labels;
 use serde_json::Value;
 
-use super::annotations::{Annotations, HashEntry, Hashes, union};
+use super::annotations::{Annotations, HashEntry, Hashes};
 use super::build::write;
 use super::error::{InjectError, Problem};
 use super::plan::{Accepted, Names};
@@ -16,6 +16,7 @@ use super::set::{Choice, CompiledSet, Content};
 use crate::api::names::{
     NAMESPACE_NAME, SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE, SIDECARSET_INJECTED_LIST,
 };
+use crate::api::{format_injected_list, injected_list};
 
 /// What becomes of a pod that a set selects but cannot be injected into, because of a name that is taken, a revision
 /// that is not there, or a field of the set that makes no sense.
@@ -252,7 +253,7 @@ impl Injector {
 /// Sets the annotations that tell what was injected.
 fn describe<'a>(
     annotations: &mut Annotations<'a>,
-    hashes: &Hashes<'_>,
+    hashes: &Hashes,
     accepted: &[Accepted<'a>],
     now: Timestamp,
 ) -> Result<(), InjectError> {
@@ -277,8 +278,9 @@ fn describe<'a>(
     );
     annotations.set(key, hashes.write(&entries, &now));
 
-    let names: Vec<&str> = accepted.iter().map(|accepted| &*accepted.set.name).collect();
-    let list = union(annotations.before(SIDECARSET_INJECTED_LIST), &names);
+    let held = injected_list(annotations.before(SIDECARSET_INJECTED_LIST).unwrap_or_default());
+    let names = accepted.iter().map(|accepted| &*accepted.set.name);
+    let list = format_injected_list(held.chain(names));
     annotations.set(SIDECARSET_INJECTED_LIST, list);
     super::plan::describe_hot(annotations, accepted);
     Ok(())

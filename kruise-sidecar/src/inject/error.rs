@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use kruise_core::policy::SelectorError;
 
+use crate::api::AnnotationError;
+
 /// Why there is no patch for a pod.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +20,7 @@ pub enum InjectError {
         key: &'static str,
         /// What is wrong.
         #[source]
-        source: serde_json::Error,
+        source: AnnotationError,
     },
     /// A set that selects the pod cannot be injected into it, and [`Refusal::Deny`](super::Refusal::Deny) holds.
     #[error("SidecarSet {set:?} cannot be injected")]

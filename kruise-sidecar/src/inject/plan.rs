@@ -1,12 +1,13 @@
 //! Which names are taken, which containers of the pod are replaced, and what hot upgrades need.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::annotations::{Annotations, Hashes};
 use super::error::Problem;
 use super::pod::{Container, Spec};
 use super::set::{CompiledSet, Content, Sidecar};
+use crate::api::WorkingContainers;
 use crate::api::names::SIDECARSET_WORKING_HOTUPGRADE_CONTAINER;
 
 /// A set that goes into the pod, and which of its contents.
@@ -66,7 +67,7 @@ impl<'a> Names<'a> {
         &self,
         set: &'a CompiledSet,
         content: &'a Content,
-        hashes: &Hashes<'_>,
+        hashes: &Hashes,
     ) -> Result<Taken<'a>, Problem> {
         let mut taken: Vec<Take<'a>> =
             Vec::with_capacity(content.init_containers.len() + content.containers.len());
@@ -96,7 +97,7 @@ impl<'a> Names<'a> {
         is_init: bool,
         sidecar: &Sidecar,
         set: &str,
-        hashes: &Hashes<'_>,
+        hashes: &Hashes,
     ) -> Result<Option<usize>, Problem> {
         let taken = |kind| Problem::NameTaken {
             sidecar: sidecar.name.to_string(),
@@ -177,13 +178,12 @@ pub(super) fn describe_hot<'a>(annotations: &mut Annotations<'a>, accepted: &[Ac
     }
     let held = annotations.before(SIDECARSET_WORKING_HOTUPGRADE_CONTAINER);
     // What cannot be read says nothing of containers that are yet to be.
-    let held: Option<BTreeMap<String, String>> = held.and_then(|text| serde_json::from_str(text).ok());
+    let held = held.and_then(|text| WorkingContainers::parse(text).ok());
     let mut all = held.unwrap_or_default();
     for (sidecar, container) in working {
-        all.insert(sidecar.to_string(), container.to_string());
+        all.0.insert(sidecar.to_string(), container.to_string());
     }
-    let text = serde_json::json!(all).to_string();
-    annotations.set(SIDECARSET_WORKING_HOTUPGRADE_CONTAINER, text);
+    annotations.set(SIDECARSET_WORKING_HOTUPGRADE_CONTAINER, all.to_string());
     for (key, value) in accepted.iter().flat_map(|accepted| &accepted.content.versions) {
         annotations.set(&**key, *value);
     }

@@ -1,19 +1,19 @@
 //! What injection reads of a pod, borrowed from its text. All else is skipped by the parser and stays as it is.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use kruise_core::policy::Labels;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::api::names::{IS_INJECTED_ENV, IS_INJECTED_VALUE};
 
 /// A string of the pod: a part of its text, unless it has escapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -32,12 +32,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
         }
         deserializer.deserialize_str(Borrow)
-    }
-}
-
-impl Borrow<str> for Text<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 
@@ -113,30 +107,8 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, serde_jso
 fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
-    struct List<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-        type Value = Option<Vec<T>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of objects")
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_none<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-            deserializer.deserialize_seq(self)
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut objects = Vec::new();
-            while let Some(Object(object)) = list.next_element()? {
-                objects.push(object);
-            }
-            Ok(Some(objects))
-        }
-    }
-    deserializer.deserialize_option(List(PhantomData))
+    let list: Option<Vec<Object<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|Object(read)| read).collect()))
 }
 
 /// A pod; its spec is read only if a set matches.
@@ -200,7 +172,7 @@ pub(super) struct Spec<'a> {
     pub(super) init_containers: Option<Vec<Container<'a>>>,
     #[serde(default, borrow, deserialize_with = "objects")]
     pub(super) volumes: Option<Vec<Named<'a>>>,
-    #[serde(default, borrow, deserialize_with = "objects")]
+    #[serde(default, borrow)]
     pub(super) image_pull_secrets: Option<Vec<Entry<'a>>>,
 }
 
@@ -257,8 +229,7 @@ impl<'a> Container<'a> {
 }
 
 fn list<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<Vec<T>, serde_json::Error> {
-    let list = raw.map(|raw| objects(&mut serde_json::Deserializer::from_str(raw.get())));
-    Ok(list.transpose()?.flatten().unwrap_or_default())
+    raw.map_or(Ok(Vec::new()), |raw| serde_json::from_str(raw.get()))
 }
 
 /// A thing of which only the name matters.
