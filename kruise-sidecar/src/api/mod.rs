@@ -10,8 +10,12 @@ mod annotations;
 mod container;
 mod convert;
 mod crds;
+mod defaults;
+mod hash;
+pub(crate) mod image;
 pub mod names;
 mod object;
+mod quantity;
 mod sidecarset;
 mod strategy;
 pub mod v1beta1;
@@ -27,6 +31,8 @@ pub use container::{
 };
 pub use convert::SidecarSetConverter;
 pub use crds::crd;
+pub use defaults::{DEFAULT_REVISION_HISTORY_LIMIT, default_sidecar_set};
+pub use hash::{HashForm, Hashes, hashes};
 pub use sidecarset::{SidecarSet, SidecarSetSpec, SidecarSetStatus};
 pub use strategy::{InjectRevision, InjectionStrategy, PatchPodMetadata, UpdateStrategy};
 pub use words::{
