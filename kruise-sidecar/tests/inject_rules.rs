@@ -436,7 +436,7 @@ fn labels_of_the_namespace_decide_and_if_they_are_unknown_nothing_matches() {
 fn a_bad_selector_is_told_when_the_set_is_compiled() {
     let selector = json!({"matchExpressions": [{"key": "a", "operator": "Sometimes"}]});
     let bad = set("s", json!({"containers": [{"name": "c"}], "selector": selector}));
-    let problem = kruise_sidecar::inject::compile(&bad, &[]).unwrap_err();
+    let problem = kruise_sidecar::inject::compile(&bad, &[], Default::default()).unwrap_err();
     assert!(matches!(
         problem,
         Problem::Selector {

@@ -20,18 +20,22 @@ use crate::api::names::{
     SIDECAR_VERSION_PREFIX,
 };
 use crate::api::{
-    InjectRevision, InjectRevisionPolicy, PatchPodMetadata, PatchPolicy, PodInjectPolicy, SidecarContainer,
-    SidecarSet,
+    HashForm, InjectRevision, InjectRevisionPolicy, PatchPodMetadata, PatchPolicy, PodInjectPolicy,
+    SidecarContainer, SidecarSet, hashes,
 };
 
 /// Makes a set ready to be injected into many pods. `revisions` are the ControllerRevisions of this set, in any order;
-/// without `injectionStrategy.revision` none is looked at.
+/// without `injectionStrategy.revision` none is looked at. `form` is that of the hashes of a set that admission has not seen.
 ///
 /// What is wrong with the containers, or with the revision, is told when a pod comes that the set selects.
 ///
 /// # Errors
 /// A selector means nothing, so that it cannot be said which pods the set selects.
-pub fn compile(set: &SidecarSet, revisions: &[Arc<ControllerRevision>]) -> Result<CompiledSet, Problem> {
+pub fn compile(
+    set: &SidecarSet,
+    revisions: &[Arc<ControllerRevision>],
+    form: HashForm,
+) -> Result<CompiledSet, Problem> {
     let spec = &set.spec;
     let selector = match &spec.selector {
         Some(selector) => compiled("selector", selector)?,
@@ -52,10 +56,10 @@ pub fn compile(set: &SidecarSet, revisions: &[Arc<ControllerRevision>]) -> Resul
             selector
         },
         paused: spec.injection_strategy.paused,
-        latest: content(set, latest_revision.unwrap_or_default()),
+        latest: content(set, latest_revision.unwrap_or_default(), form),
         pinned: match &spec.injection_strategy.revision {
             Some(revision) if revision.revision_name.is_some() || revision.custom_version.is_some() => {
-                Some(pinned(set, revision, revisions)?)
+                Some(pinned(set, revision, revisions, form)?)
             }
             _ => None,
         },
@@ -80,10 +84,12 @@ fn pinned(
     set: &SidecarSet,
     wanted: &InjectRevision,
     revisions: &[Arc<ControllerRevision>],
+    form: HashForm,
 ) -> Result<Pinned, Problem> {
     let content = find(wanted, revisions).and_then(|revision| {
         let restored = restore(set, revision)?;
-        content(&restored, revision.metadata.name.as_deref().unwrap_or_default())
+        let name = revision.metadata.name.as_deref();
+        content(&restored, name.unwrap_or_default(), form)
     });
     let strategy = &set.spec.update_strategy;
     let partial = wanted.policy == Some(InjectRevisionPolicy::Partial);
@@ -113,7 +119,7 @@ fn share(partition: Option<&IntOrString>) -> Result<f64, Problem> {
     Ok(parts as f64 / WHOLE as f64)
 }
 
-fn content(set: &SidecarSet, revision: &str) -> Result<Content, Problem> {
+fn content(set: &SidecarSet, revision: &str, form: HashForm) -> Result<Content, Problem> {
     let spec = &set.spec;
     let mut content = Content {
         pull_secrets: Vec::new(),
@@ -153,7 +159,14 @@ fn content(set: &SidecarSet, revision: &str) -> Result<Content, Problem> {
     for patch in &spec.patch_pod_metadata {
         content.metadata.push(metadata(patch)?);
     }
-    let (hash, hash_without_image) = hashes(set);
+    // What admission wrote: the controller compares with the same.
+    let (hash, hash_without_image) = match (set.hash(), set.hash_without_image()) {
+        (Some(hash), Some(without_image)) => (hash.to_owned(), without_image.to_owned()),
+        _ => {
+            let made = hashes(spec, form);
+            (made.hash, made.without_image)
+        }
+    };
     content.entry_rest = entry_rest(set, &hash, revision).into();
     content.entry_rest_without_image = entry_rest(set, &hash_without_image, "").into();
     let texts = content.sidecars().map(Sidecar::bytes).sum::<usize>();
@@ -217,12 +230,6 @@ fn metadata(patch: &PatchPodMetadata) -> Result<MetadataPatch, Problem> {
         policy,
         annotations: annotations.collect(),
     })
-}
-
-/// What the set's annotations say.
-fn hashes(set: &SidecarSet) -> (String, String) {
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    (text(set.hash()), text(set.hash_without_image()))
 }
 
 /// An entry of a hash annotation behind its time.

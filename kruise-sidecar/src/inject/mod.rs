@@ -4,7 +4,7 @@
 //! injection does not know of the pod is not touched: the patch adds, and replaces only containers that it injected.
 //!
 //! ```
-//! use kruise_sidecar::api::SidecarSet;
+//! use kruise_sidecar::api::{HashForm, SidecarSet};
 //! use kruise_sidecar::inject::{Injector, Moment, compile};
 //! use serde_json::{Value, json};
 //!
@@ -15,7 +15,7 @@
 //!         "containers": [{"name": "shipper", "image": "shipper:1", "shareVolumePolicy": {"type": "enabled"}}],
 //!     },
 //! }))?;
-//! let injector = Injector::new([compile(&set, &[])?.into()], Default::default());
+//! let injector = Injector::new([compile(&set, &[], HashForm::default())?.into()], Default::default());
 //! let mut pod = json!({
 //!     "metadata": {"name": "web-0", "namespace": "shop", "labels": {"app": "web"}},
 //!     "spec": {

@@ -2,10 +2,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail that way")]
 
+pub mod generate;
+pub mod model;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kruise_sidecar::api::SidecarSet;
+use kruise_sidecar::api::{HashForm, SidecarSet};
 use kruise_sidecar::inject::{CompiledSet, InjectConfig, InjectError, Injection, Injector, Moment, compile};
 use serde_json::{Value, json};
 
@@ -31,7 +34,7 @@ pub fn set(name: &str, spec: Value) -> SidecarSet {
 }
 
 pub fn ready(set: &SidecarSet) -> Arc<CompiledSet> {
-    compile(set, &[]).unwrap().into()
+    compile(set, &[], HashForm::default()).unwrap().into()
 }
 
 pub fn injector(sets: &[SidecarSet]) -> Injector {
