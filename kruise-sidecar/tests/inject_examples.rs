@@ -331,8 +331,16 @@ fn i_17_several_names_of_one_entry_are_sorted() {
 fn i_18_a_sidecars_own_is_injected_stays_first() {
     let sets = [set(
         "s",
-        yaml("containers: [{name: c, env: [{name: IS_INJECTED, value: 'false'}]}]"),
+        yaml(
+            r#"
+containers:
+- {name: c, env: [{name: IS_INJECTED, value: 'false'}], volumeMounts: [{name: v, mountPath: /never-shared}]}
+- {name: d, shareVolumePolicy: {type: enabled}}
+volumes: [{name: v, emptyDir: {}}]
+"#,
+        ),
     )];
+    // Injected again it is known by the annotation, and still shares nothing.
     let pod = injected(&sets, &web());
     assert_eq!(
         env(container(&pod, "c")),

@@ -76,7 +76,7 @@ fn damaged() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn the_engine_does_what_the_plain_model_does(pod in pod(), sets in sets()) {
