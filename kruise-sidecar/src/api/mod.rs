@@ -16,9 +16,11 @@ pub(crate) mod image;
 pub mod names;
 mod object;
 mod quantity;
+mod scope;
 mod sidecarset;
 mod strategy;
 pub mod v1beta1;
+mod validation;
 mod words;
 
 pub use annotations::{
@@ -33,8 +35,13 @@ pub use convert::SidecarSetConverter;
 pub use crds::crd;
 pub use defaults::{DEFAULT_REVISION_HISTORY_LIMIT, default_sidecar_set};
 pub use hash::{HashForm, Hashes, hashes};
+pub use scope::{Mismatch, NAMESPACES_IGNORED_BY_V0_8, NamespaceFacts, Scope, ScopeError};
 pub use sidecarset::{SidecarSet, SidecarSetSpec, SidecarSetStatus};
 pub use strategy::{InjectRevision, InjectionStrategy, PatchPodMetadata, UpdateStrategy};
+pub use validation::{
+    MAX_NAME_LENGTH, PatchWhitelist, ValidationContext, ValidationError, ValidationErrorKind, WhitelistError,
+    validate_conflicts, validate_sidecar_set, validate_update,
+};
 pub use words::{
     InjectRevisionPolicy, PatchPolicy, PodInjectPolicy, ShareVolumeType, TargetContainersMode,
     UpdateStrategyType, UpgradeType,

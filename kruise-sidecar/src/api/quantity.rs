@@ -91,11 +91,6 @@ impl Quantity {
         self.nanos.cmp(&other.nanos)
     }
 
-    /// Whether it is a whole number.
-    pub(crate) fn is_whole(self) -> bool {
-        self.nanos % NANO == 0
-    }
-
     /// Writes it in its one form.
     pub(crate) fn canonical(self) -> String {
         if self.nanos == 0 {
