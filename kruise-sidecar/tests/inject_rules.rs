@@ -437,13 +437,7 @@ fn a_bad_selector_is_told_when_the_set_is_compiled() {
     let selector = json!({"matchExpressions": [{"key": "a", "operator": "Sometimes"}]});
     let bad = set("s", json!({"containers": [{"name": "c"}], "selector": selector}));
     let problem = kruise_sidecar::inject::compile(&bad, &[], Default::default()).unwrap_err();
-    assert!(matches!(
-        problem,
-        Problem::Selector {
-            field: "selector",
-            ..
-        }
-    ));
+    assert!(matches!(problem, Problem::Selector(_)));
 }
 
 #[test]

@@ -11,17 +11,14 @@ use serde_json::{Value, json};
 
 use super::error::Problem;
 use super::revision::{find, restore};
-use super::set::{
-    Choice, CompiledSet, Content, MetadataPatch, MetadataPolicy, NamespaceRule, Piece, Pinned, Sidecar,
-};
+use super::set::{Choice, CompiledSet, Content, MetadataPatch, MetadataPolicy, Piece, Pinned, Sidecar};
 use super::sidecar::{Form, sidecar};
 use crate::api::names::{
-    HOT_UPGRADE_SUFFIX_1, HOT_UPGRADE_SUFFIX_2, NAMESPACE_NAME, SIDECAR_VERSION_ALT_PREFIX,
-    SIDECAR_VERSION_PREFIX,
+    HOT_UPGRADE_SUFFIX_1, HOT_UPGRADE_SUFFIX_2, SIDECAR_VERSION_ALT_PREFIX, SIDECAR_VERSION_PREFIX,
 };
 use crate::api::{
-    HashForm, InjectRevision, InjectRevisionPolicy, PatchPodMetadata, PatchPolicy, PodInjectPolicy,
-    SidecarContainer, SidecarSet, hashes,
+    HashForm, InjectRevision, InjectRevisionPolicy, PatchPodMetadata, PatchPolicy, PodInjectPolicy, Scope,
+    ScopeError, SidecarContainer, SidecarSet, hashes,
 };
 
 /// Makes a set ready to be injected into many pods. `revisions` are the ControllerRevisions of this set, in any order;
@@ -37,24 +34,10 @@ pub fn compile(
     form: HashForm,
 ) -> Result<CompiledSet, Problem> {
     let spec = &set.spec;
-    let selector = match &spec.selector {
-        Some(selector) => compiled("selector", selector)?,
-        None => Selector::everything(),
-    };
-    let namespaces = spec.namespace_selector.as_ref();
     let latest_revision = set.status.as_ref().map(|status| status.latest_revision.as_str());
     Ok(CompiledSet {
         name: set.name().into(),
-        namespace: Some(spec.namespace.as_str())
-            .filter(|name| !name.is_empty())
-            .map(Box::from),
-        namespaces: namespaces.map(namespace_rule).transpose()?,
-        // As an empty selector selects nothing here.
-        selector: if selector.is_everything() {
-            Selector::nothing()
-        } else {
-            selector
-        },
+        scope: Scope::compile(spec)?,
         paused: spec.injection_strategy.paused,
         latest: content(set, latest_revision.unwrap_or_default(), form),
         pinned: match &spec.injection_strategy.revision {
@@ -64,20 +47,6 @@ pub fn compile(
             _ => None,
         },
     })
-}
-
-fn namespace_rule(selector: &LabelSelector) -> Result<NamespaceRule, Problem> {
-    let labels = selector.match_labels.iter().flat_map(|labels| labels.keys());
-    let expressions = selector.match_expressions.iter().flatten();
-    let mut keys = labels.chain(expressions.map(|expression| &expression.key));
-    Ok(NamespaceRule {
-        selector: compiled("namespaceSelector", selector)?,
-        by_name: keys.all(|key| key == NAMESPACE_NAME),
-    })
-}
-
-fn compiled(field: &'static str, selector: &LabelSelector) -> Result<Selector, Problem> {
-    Selector::compile(selector).map_err(|source| Problem::Selector { field, source })
 }
 
 fn pinned(
@@ -98,13 +67,20 @@ fn pinned(
     } else {
         let selector = strategy.selector.as_ref();
         Choice::Partial {
-            selector: selector
-                .map(|selector| compiled("updateStrategy.selector", selector))
-                .transpose()?,
+            selector: selector.map(compiled).transpose()?,
             share: share(strategy.partition.as_ref()),
         }
     };
     Ok(Pinned { content, choice })
+}
+
+fn compiled(selector: &LabelSelector) -> Result<Selector, Problem> {
+    Selector::compile(selector).map_err(|source| {
+        Problem::Selector(ScopeError {
+            field: "spec.updateStrategy.selector",
+            source,
+        })
+    })
 }
 
 /// Which share of the pods gets the historical revision: that of the partition, if it is a percentage.

@@ -13,10 +13,8 @@ use super::error::{InjectError, Problem};
 use super::plan::{Accepted, Names};
 use super::pod::{PodText, Spec, read};
 use super::set::{Choice, CompiledSet, Content};
-use crate::api::names::{
-    NAMESPACE_NAME, SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE, SIDECARSET_INJECTED_LIST,
-};
-use crate::api::{format_injected_list, injected_list};
+use crate::api::names::{SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE, SIDECARSET_INJECTED_LIST};
+use crate::api::{Mismatch, NamespaceFacts, format_injected_list, injected_list};
 
 /// What becomes of a pod that a set selects but cannot be injected into, because of a name that is taken, a revision
 /// that is not there, or a field of the set that makes no sense.
@@ -158,12 +156,13 @@ impl Injector {
     /// # Errors
     /// [`InjectError::Pod`].
     pub fn needs_namespace(&self, pod: &str, namespace: &str) -> Result<bool, InjectError> {
-        if !self.sets.iter().any(|set| set.asks_for_labels()) {
+        if !self.sets.iter().any(|set| set.scope.needs_namespace_labels()) {
             return Ok(false);
         }
         let pod: PodText<'_> = read(pod).map_err(InjectError::Pod)?;
-        let namespace = pod.namespace().unwrap_or(namespace);
-        let asks = |set: &CompiledSet| set.asks_for_labels() && set.selects(&pod, namespace);
+        let name = pod.namespace().unwrap_or(namespace);
+        let namespace = NamespaceFacts { name, labels: None };
+        let asks = |set: &CompiledSet| set.selects(&pod, &namespace) == Err(Some(Mismatch::NamespaceUnknown));
         Ok(!pod.is_over() && self.sets.iter().any(|set| asks(set)))
     }
 
@@ -173,10 +172,11 @@ impl Injector {
     /// There is no patch, and the pod should be refused. A pod that no set selects is refused only if it is no JSON of a pod.
     pub fn inject(&self, pod: &str, at: &Moment<'_>) -> Result<Injection, InjectError> {
         let pod: PodText<'_> = read(pod).map_err(InjectError::Pod)?;
-        let namespace = pod.namespace().unwrap_or(at.namespace);
-        let matches = |set: &&Arc<CompiledSet>| {
-            set.selects(&pod, namespace) && set.selects_namespace(namespace, at.namespace_labels)
+        let namespace = NamespaceFacts {
+            name: pod.namespace().unwrap_or(at.namespace),
+            labels: at.namespace_labels.map(|labels| labels as &dyn Labels),
         };
+        let matches = |set: &&Arc<CompiledSet>| set.selects(&pod, &namespace).is_ok();
         let mut matching = self.sets.iter().filter(matches).peekable();
         if matching.peek().is_none() || pod.is_over() {
             return Ok(Injection::default());
@@ -286,44 +286,14 @@ fn describe<'a>(
     Ok(())
 }
 
-/// A namespace of which only the name is known.
-struct OnlyName<'a>(&'a str);
-
-impl Labels for OnlyName<'_> {
-    fn label(&self, key: &str) -> Option<&str> {
-        (key == NAMESPACE_NAME).then_some(self.0)
-    }
-}
-
-struct NoLabels;
-
-impl Labels for NoLabels {
-    fn label(&self, _: &str) -> Option<&str> {
-        None
-    }
-}
-
 impl CompiledSet {
-    /// All that decides but the labels of the namespace.
-    fn selects(&self, pod: &PodText<'_>, namespace: &str) -> bool {
-        if self.paused || self.namespace.as_ref().is_some_and(|held| **held != *namespace) {
-            return false;
+    /// Why not, if the set is not paused.
+    fn selects(&self, pod: &PodText<'_>, namespace: &NamespaceFacts<'_>) -> Result<(), Option<Mismatch>> {
+        if self.paused {
+            return Err(None);
         }
-        match pod.metadata().and_then(|metadata| metadata.labels.as_ref()) {
-            Some(labels) => self.selector.matches(labels),
-            None => self.selector.matches(&NoLabels),
-        }
-    }
-
-    fn asks_for_labels(&self) -> bool {
-        self.namespaces.as_ref().is_some_and(|rule| !rule.by_name)
-    }
-
-    fn selects_namespace(&self, namespace: &str, labels: Option<&(dyn Labels + Sync)>) -> bool {
-        self.namespaces.as_ref().is_none_or(|rule| match labels {
-            Some(labels) => rule.selector.matches(labels),
-            None => rule.by_name && rule.selector.matches(&OnlyName(namespace)),
-        })
+        let labels = pod.metadata().and_then(|metadata| metadata.labels.as_ref());
+        self.scope.matches(namespace, &labels).map_err(Some)
     }
 
     /// What this pod gets: what the set has now, or what it had at the revision that is asked for.

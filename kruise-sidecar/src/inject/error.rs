@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kruise_core::policy::SelectorError;
-
-use crate::api::AnnotationError;
+use crate::api::{AnnotationError, ScopeError};
 
 /// Why there is no patch for a pod.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +36,8 @@ pub enum InjectError {
 #[non_exhaustive]
 pub enum Problem {
     /// A selector means nothing, so it cannot be said which pods it selects.
-    #[error("{field} is not a selector")]
-    Selector {
-        /// The path of the field.
-        field: &'static str,
-        /// What is wrong.
-        #[source]
-        source: SelectorError,
-    },
+    #[error("a selector cannot be used")]
+    Selector(#[from] ScopeError),
     /// A container of the pod, which no set has injected, has the name of a sidecar.
     #[error("its sidecar {sidecar:?} has the name of the pod's {kind} {sidecar:?}")]
     NameTaken {
@@ -86,6 +78,12 @@ pub enum Problem {
         path: String,
         /// What it must be.
         wanted: &'static str,
+    },
+    /// A field asks for what this crate does not do. Validation refuses it.
+    #[error("{path} is not supported")]
+    NotSupported {
+        /// The path of the field.
+        path: String,
     },
     /// `patchPodMetadata` should merge JSON, but the text of the set or the value of the pod is none.
     #[error("patchPodMetadata: annotation {key:?} of the {of} is not JSON: {reason}")]

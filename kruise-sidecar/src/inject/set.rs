@@ -5,16 +5,13 @@ use std::sync::Arc;
 use kruise_core::policy::Selector;
 
 use super::error::Problem;
+use crate::api::Scope;
 
 /// A SidecarSet, compiled once for many pods. Made by [`compile`](super::compile).
 #[derive(Debug)]
 pub struct CompiledSet {
     pub(super) name: Arc<str>,
-    /// Only pods of this namespace.
-    pub(super) namespace: Option<Box<str>>,
-    /// Only pods of namespaces with these labels.
-    pub(super) namespaces: Option<NamespaceRule>,
-    pub(super) selector: Selector,
+    pub(super) scope: Scope,
     /// `injectionStrategy.paused`.
     pub(super) paused: bool,
     pub(super) latest: Result<Content, Problem>,
@@ -31,14 +28,6 @@ impl CompiledSet {
     pub fn is_paused(&self) -> bool {
         self.paused
     }
-}
-
-/// `namespaceSelector`.
-#[derive(Debug)]
-pub(super) struct NamespaceRule {
-    pub(super) selector: Selector,
-    /// Whether the name of the namespace is all that it asks for.
-    pub(super) by_name: bool,
 }
 
 /// `injectionStrategy.revision`: a historical revision for all pods, or for some.

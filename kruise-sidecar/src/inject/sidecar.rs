@@ -38,6 +38,10 @@ pub(super) fn sidecar(
     form: &Form<'_>,
     path: &dyn Fn() -> String,
 ) -> Result<Sidecar, Problem> {
+    if container.resources_policy.is_some() {
+        let path = format!("{}.resourcesPolicy", path());
+        return Err(Problem::NotSupported { path });
+    }
     let mut fields = container.container.clone();
     let mut env = list(&mut fields, "env", path)?;
     let mounts = list(&mut fields, "volumeMounts", path)?;
