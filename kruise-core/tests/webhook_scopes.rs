@@ -3,8 +3,6 @@
 
 mod webhook_support;
 
-use std::sync::Arc;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_core::runtime::{Runnable, Tasks};
 use kruise_core::webhook::server::*;
@@ -55,7 +53,7 @@ fn router(scopes: Scopes) -> Router {
 
 #[tokio::test]
 async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
-    let (sender, receiver) = watch::channel(Arc::<[Scope]>::from([scope("a")]));
+    let (sender, receiver) = watch::channel(None);
     let router = router(Scopes::new(receiver));
     let (certificates, _shared) = shared(&FakeSecret::default(), &clock()).await;
     let tasks = Tasks::new();
@@ -68,6 +66,10 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
     let config = WriterConfig::new(target);
     let writer = ConfigurationWriter::new(api.client(), &router, &certificates, address, config).unwrap();
 
+    assert!(matches!(writer.write().await, Err(WriteError::NoScopes { .. })));
+    assert_eq!(api.writes(), 0, "nothing is announced before it is known");
+    let now = |scopes: &[Scope]| drop(sender.send_replace(Some(scopes.into())));
+    now(&[scope("a")]);
     writer.write().await.unwrap();
     let entries = || api.object(MUTATING)["webhooks"].clone();
     assert_eq!(entries().as_array().unwrap().len(), 1);
@@ -76,7 +78,7 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
         json!({"matchLabels": {"app": "a"}})
     );
 
-    sender.send_replace([scope("a"), scope("b")].into());
+    now(&[scope("a"), scope("b")]);
     writer.write().await.unwrap();
     assert_eq!(entries()[1]["name"], "s2.m.example.com");
     assert_eq!(
@@ -88,7 +90,7 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
         entries()[1]["clientConfig"]["url"]
     );
 
-    sender.send_replace([].into());
+    now(&[]);
     writer.write().await.unwrap();
     assert_eq!(entries(), json!([]));
     let writes = api.writes();
@@ -100,7 +102,7 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
     let running = Box::new(writer).run(stop.clone());
     let changed = async {
         while entries() == json!([]) {
-            sender.send_replace([scope("c")].into());
+            now(&[scope("c")]);
             tokio::task::yield_now().await;
         }
         stop.cancel();
@@ -111,7 +113,7 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
 }
 
 async fn named(name: &str) -> Value {
-    let (_, receiver) = watch::channel(Arc::<[Scope]>::from([]));
+    let (_, receiver) = watch::channel(None);
     let mut review = review(order("nothing"));
     review["request"]["name"] = json!(name);
     let (_, body) = send(

@@ -71,24 +71,24 @@ pub struct Scope {
 /// Scopes that change while the program runs, as the objects do that they are made from.
 ///
 /// Each becomes an entry of its own in the webhook configuration, with the same path; what is in several scopes is sent
-/// several times. Without any, nothing is sent. The configuration follows as soon as the server's
-/// `ConfigurationWriter` has written it.
+/// several times. Without any, nothing is sent. As long as they are not known (`None`), the configuration is left as it
+/// is. It follows as soon as the server's `ConfigurationWriter` has written it.
 #[derive(Clone, Debug)]
-pub struct Scopes(watch::Receiver<Arc<[Scope]>>);
+pub struct Scopes(watch::Receiver<Option<Arc<[Scope]>>>);
 
 impl Scopes {
     /// Those that `receiver` shows.
-    pub fn new(receiver: watch::Receiver<Arc<[Scope]>>) -> Self {
+    pub fn new(receiver: watch::Receiver<Option<Arc<[Scope]>>>) -> Self {
         Self(receiver)
     }
 
-    /// As they are now.
-    pub fn now(&self) -> Arc<[Scope]> {
+    /// As they are now; `None` if that is not known yet.
+    pub fn now(&self) -> Option<Arc<[Scope]>> {
         self.0.borrow().clone()
     }
 
     #[cfg(feature = "webhook-server")]
-    pub(crate) fn watch(&self) -> watch::Receiver<Arc<[Scope]>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<Arc<[Scope]>>> {
         self.0.clone()
     }
 }

@@ -96,7 +96,7 @@ fn entries(hook: &Hook, kind: HookKind, target: &Target, authority: &str) -> Vec
         return vec![webhook(hook, kind, target, authority)];
     };
     let mut entries = Vec::new();
-    for (at, scope) in scopes.now().iter().enumerate() {
+    for (at, scope) in scopes.now().iter().flat_map(|scopes| scopes.iter()).enumerate() {
         let mut hook = hook.clone();
         if at > 0 {
             hook.name = format!("s{}.{}", at + 1, hook.name);

@@ -157,7 +157,7 @@ impl ConfigurationWriter {
         match &result {
             Ok(()) => drop(self.ready.send_replace(true)),
             // The server is well; what the API server refuses now does not make the webhooks unreachable.
-            Err(WriteError::Api { .. }) => {}
+            Err(WriteError::Api { .. } | WriteError::NoScopes { .. }) => {}
             Err(_) => drop(self.ready.send_replace(false)),
         }
         result
@@ -169,6 +169,12 @@ impl ConfigurationWriter {
         let host = config.target.host();
         let provider = self.certificates.provider();
         self_check(self.server, &host, &authority, provider, config.check_timeout).await?;
+        for (_, hook) in self.router.hooks() {
+            if hook.scopes.as_ref().is_some_and(|scopes| scopes.now().is_none()) {
+                let hook = hook.name.clone();
+                return Err(WriteError::NoScopes { hook });
+            }
+        }
         let wanted = |kind| {
             let announced = |(of, hook): (HookKind, &Hook)| of == kind && !hook.rules.is_empty();
             let entries = announce::webhooks(&self.router, kind, &config.target, &authority);
@@ -293,8 +299,8 @@ impl ConfigurationWriter {
                     failures = 0;
                     self.config.interval
                 }
-                // At the start the certificate is still on its way.
-                Some(Err(WriteError::NoAuthority)) if failures == 0 => {
+                // At the start the certificate is still on its way, and so may be what scopes are made from.
+                Some(Err(WriteError::NoAuthority | WriteError::NoScopes { .. })) if failures == 0 => {
                     failures = 1;
                     super::back_off(failures, self.config.interval)
                 }
@@ -320,7 +326,7 @@ impl ConfigurationWriter {
 }
 
 /// Returns when one of them changes; never for those whose source is gone.
-async fn any_changes(scopes: &mut [watch::Receiver<Arc<[Scope]>>]) {
+async fn any_changes(scopes: &mut [watch::Receiver<Option<Arc<[Scope]>>>]) {
     let mut changes: FuturesUnordered<_> = scopes.iter_mut().map(|scopes| scopes.changed()).collect();
     while let Some(change) = changes.next().await {
         if change.is_ok() {
