@@ -20,7 +20,7 @@ mod scope;
 mod sidecarset;
 mod strategy;
 pub mod v1beta1;
-mod validation;
+pub(crate) mod validation;
 mod words;
 
 pub use annotations::{

@@ -38,6 +38,7 @@ pub fn compile(
     Ok(CompiledSet {
         name: set.name().into(),
         scope: Scope::compile(spec)?,
+        created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
         paused: spec.injection_strategy.paused,
         latest: content(set, latest_revision.unwrap_or_default(), form),
         pinned: match &spec.injection_strategy.revision {

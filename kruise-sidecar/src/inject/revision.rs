@@ -41,6 +41,12 @@ pub(super) fn find<'r>(
     })
 }
 
+/// Whether there is the revision that is asked for. One that asks for none has it.
+pub(crate) fn has_revision(wanted: &InjectRevision, revisions: &[Arc<ControllerRevision>]) -> bool {
+    let asks = wanted.revision_name.is_some() || wanted.custom_version.is_some();
+    !asks || find(wanted, revisions).is_ok()
+}
+
 #[derive(Deserialize)]
 struct Data {
     spec: Kept,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kruise_core::policy::Selector;
 
 use super::error::Problem;
@@ -12,6 +13,8 @@ use crate::api::Scope;
 pub struct CompiledSet {
     pub(super) name: Arc<str>,
     pub(super) scope: Scope,
+    /// When the set was created, if it was.
+    pub(super) created: Option<Timestamp>,
     /// `injectionStrategy.paused`.
     pub(super) paused: bool,
     pub(super) latest: Result<Content, Problem>,
@@ -22,6 +25,17 @@ impl CompiledSet {
     /// The name of the set.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Why pods that it selects cannot be injected, or not all of them.
+    pub fn problem(&self) -> Option<&Problem> {
+        let pinned = self.pinned.as_ref();
+        let share = pinned.and_then(|pinned| match &pinned.choice {
+            Choice::Partial { share, .. } => share.as_ref().err(),
+            Choice::Always => None,
+        });
+        let content = pinned.and_then(|pinned| pinned.content.as_ref().err());
+        content.or(share).or(self.latest.as_ref().err())
     }
 
     /// Whether new pods are to be left alone (`injectionStrategy.paused`).

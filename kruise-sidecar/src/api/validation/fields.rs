@@ -143,7 +143,7 @@ pub(super) fn is_dns_label(name: &str) -> bool {
 }
 
 /// Key of a label or annotation, with or without the domain in front.
-pub(super) fn is_key(key: &str) -> bool {
+pub(crate) fn is_key(key: &str) -> bool {
     let (domain, name) = match key.split_once('/') {
         Some((domain, name)) => (Some(domain), name),
         None => (None, key),
@@ -152,7 +152,7 @@ pub(super) fn is_key(key: &str) -> bool {
 }
 
 /// Value of a label.
-pub(super) fn is_label_value(value: &str) -> bool {
+pub(crate) fn is_label_value(value: &str) -> bool {
     value.is_empty() || is_name(value)
 }
 

@@ -3,7 +3,7 @@
 mod conflicts;
 mod containers;
 mod error;
-mod fields;
+pub(crate) mod fields;
 mod metadata;
 mod strategy;
 mod volumes;
