@@ -1,3 +1,4 @@
 //! `SidecarSet` of OpenKruise as a library: sidecar containers are injected into pods at admission and upgraded in place.
 
 pub mod api;
+pub mod plan;
