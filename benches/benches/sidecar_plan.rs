@@ -1,8 +1,9 @@
 //! How long a plan of a SidecarSet takes, with partition, maxUnavailable and two scatter terms, for 100 to 100,000 pods.
 //!
 //! The pods are those of the cache: read from JSON of 3 kB, three containers, four annotations; two of five are upgraded.
-//! `plan` is what a reconcile does with the pods of its set; `match_and_plan` finds them among the pods that name the
-//! set first; `parse` is what a pod costs once, when it enters the cache.
+//! `roster` is a plan of a reconcile that keeps a `Roster` of the pods of its set, and `put` what keeping it costs for each
+//! change of a pod; `pods` is a plan that looks at each pod of the cache anew; `parse` is what a pod costs once, when it
+//! enters the cache.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use kruise_core::api::int_or_percent::Mode;
 use kruise_core::runtime::SlimPod;
 use kruise_sidecar::api::{HashForm, NamespaceFacts, SidecarSet, default_sidecar_set};
-use kruise_sidecar::plan::upgrade::{membership, plan_upgrade};
+use kruise_sidecar::plan::upgrade::{Roster, membership, plan_upgrade};
 use kruise_sidecar::plan::{SidecarPod, Target};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -110,30 +111,36 @@ fn pod(index: usize, set: &SidecarSet) -> Value {
 
 fn plans(c: &mut Criterion) {
     let set = set();
-    let target = Target::compile(&set, HashForm::default());
+    let target = Arc::new(Target::compile(&set, HashForm::default()));
     let mut group = c.benchmark_group("sidecar");
     for count in SIZES {
         let pods: Vec<Arc<SidecarPod>> = (0..count)
             .map(|index| Arc::new(from_json(pod(index, &set))))
             .collect();
-        assert!(!plan_upgrade(&target, &pods, Mode::Current).updates().is_empty());
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_with_input(BenchmarkId::new("plan", count), &pods, |b, pods| {
-            b.iter(|| plan_upgrade(&target, black_box(pods), Mode::Current));
-        });
         let namespace = NamespaceFacts {
             name: "team",
             labels: None,
         };
-        group.bench_with_input(BenchmarkId::new("match_and_plan", count), &pods, |b, pods| {
-            b.iter(|| {
-                let pods = black_box(pods).iter();
-                let matched: Vec<&Arc<SidecarPod>> = pods
-                    .filter(|pod| membership(&target, pod, &namespace).is_ok())
-                    .collect();
-                let matched: Vec<&SidecarPod> = matched.into_iter().map(|pod| &**pod).collect();
-                plan_upgrade(&target, &matched, Mode::Current)
-            });
+        assert!(
+            pods.iter()
+                .all(|pod| membership(&target, pod, &namespace).is_ok())
+        );
+        let mut roster = Roster::new(target.clone());
+        pods.iter().for_each(|pod| roster.put(pod));
+        let plan = roster.plan(Mode::Current);
+        assert!(!plan.updates().is_empty());
+        assert_eq!(plan, plan_upgrade(&target, &pods, Mode::Current));
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_with_input(BenchmarkId::new("roster", count), &roster, |b, roster| {
+            b.iter(|| black_box(roster).plan(Mode::Current));
+        });
+        group.bench_with_input(BenchmarkId::new("pods", count), &pods, |b, pods| {
+            b.iter(|| plan_upgrade(&target, black_box(pods), Mode::Current));
+        });
+        let mut changes = pods.iter().cycle();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("put", count), |b| {
+            b.iter(|| changes.next().into_iter().for_each(|pod| roster.put(pod)));
         });
     }
     let slim: Arc<SlimPod> = Arc::new(from_json(pod(1, &set)));

@@ -1,5 +1,7 @@
 //! A set, compiled: what its pods are to become.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_core::api::int_or_percent::{IntOrPercent, IntOrPercentError};
 use kruise_core::policy::priority::PriorityError;
@@ -8,7 +10,10 @@ use kruise_core::policy::{Priority, Scatter, Selector, SelectorError};
 
 use super::fingerprint::Fingerprint;
 use crate::api::names::{HOT_UPGRADE_SUFFIX_1, HOT_UPGRADE_SUFFIX_2};
-use crate::api::{HashForm, PatchPodMetadata, Scope, ScopeError, SidecarContainer, SidecarSet, hashes};
+use crate::api::{
+    HashForm, PatchPodMetadata, Scope, ScopeError, SidecarContainer, SidecarSet, UpdateStrategy, hashes,
+    selector_keys,
+};
 
 /// A field of a set that means nothing, so that no pod is upgraded until it is mended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +97,8 @@ pub struct Target {
     pub(super) metadata: Box<[PatchPodMetadata]>,
     pub(super) paused: bool,
     pub(super) updates: bool,
+    /// Keys of labels that the strategy looks at.
+    pub(super) label_keys: Box<[Box<str>]>,
     pub(super) scope: Result<Scope, ScopeError>,
     pub(super) strategy: Result<Strategy, TargetError>,
 }
@@ -123,6 +130,7 @@ impl Target {
             metadata: spec.patch_pod_metadata.as_slice().into(),
             paused: spec.update_strategy.paused,
             updates: spec.update_strategy.updates(),
+            label_keys: label_keys(&spec.update_strategy),
             scope: Scope::compile(spec),
             strategy: strategy(set),
         }
@@ -184,6 +192,26 @@ fn sidecar(sidecar: &SidecarContainer) -> TargetSidecar {
         image: sidecar.image().into(),
         hot,
     }
+}
+
+fn label_keys(strategy: &UpdateStrategy) -> Box<[Box<str>]> {
+    let mut keys: BTreeSet<&str> = strategy
+        .scatter_strategy
+        .iter()
+        .map(|term| term.key.as_str())
+        .collect();
+    keys.extend(strategy.selector.iter().flat_map(selector_keys));
+    if let Some(priority) = &strategy.priority_strategy {
+        keys.extend(
+            priority
+                .order_priority
+                .iter()
+                .map(|term| term.ordered_key.as_str()),
+        );
+        let weights = priority.weight_priority.iter();
+        keys.extend(weights.flat_map(|term| selector_keys(&term.match_selector)));
+    }
+    keys.into_iter().map(Box::from).collect()
 }
 
 fn strategy(set: &SidecarSet) -> Result<Strategy, TargetError> {

@@ -10,9 +10,11 @@ mod hot;
 mod metadata;
 mod patch;
 mod plan;
+mod roster;
 
 pub use condition::{Upgradable, upgradable};
 pub use decision::{Obstacle, Unmatched, membership};
 pub use metadata::{MetadataError, patch_metadata};
 pub use patch::{PatchError, PodPatch, Stamp, reset_patch, upgrade_patch};
 pub use plan::{Counts, UpgradePlan, plan_upgrade};
+pub use roster::Roster;

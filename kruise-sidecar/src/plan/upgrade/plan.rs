@@ -6,6 +6,7 @@ use kruise_core::api::int_or_percent::{Mode, Quantity};
 use kruise_core::policy::budget::Budget;
 use kruise_core::policy::rollout::Hold;
 use kruise_core::policy::{Labels, Member, Plan, PodRank, Rollout, Verdict};
+use kruise_core::runtime::ObjectKey;
 
 use super::decision::Obstacle;
 use super::hot;
@@ -64,14 +65,83 @@ impl UpgradePlan {
     }
 }
 
+impl Counts {
+    pub(super) fn add(&mut self, facts: &Facts) {
+        self.matched += 1;
+        self.updated += usize::from(facts.updated);
+        self.ready += usize::from(facts.settled);
+        self.updated_ready += usize::from(facts.updated && facts.settled);
+        self.not_upgradable += usize::from(facts.not_upgradable);
+    }
+}
+
+/// What a plan must know of a matched pod for one set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) updated: bool,
+    pub(super) available: bool,
+    /// Ready, and its containers run what the spec says.
+    settled: bool,
+    not_upgradable: bool,
+    wants_reset: bool,
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+impl Facts {
+    pub(super) fn of(target: &Target, pod: &SidecarPod) -> Self {
+        let injected = pod.set(&target.name);
+        let hash = injected.and_then(|injected| injected.hash);
+        let without_image = injected.and_then(|injected| injected.without_image);
+        let updated = hash.is_some() && hash == target.hash;
+        let upgradable = without_image.is_some() && without_image == target.without_image;
+        let ready = pod.is_ready() && hot::idle_are_empty(target, pod);
+        let consistent = pod.is_consistent(target);
+        let obstacle = match updated {
+            true => None,
+            false if !target.updates => Some(Obstacle::NotUpdate),
+            false if target.strategy.is_err() => Some(Obstacle::BadStrategy),
+            false if !upgradable => Some(Obstacle::Immutable),
+            false => pod.in_flight(target).map(|_| Obstacle::InFlight),
+        };
+        Self {
+            updated,
+            // One that is not updated is free to take as soon as it is not ready, whatever it runs.
+            available: ready && (consistent || !updated),
+            settled: ready && consistent,
+            not_upgradable: !updated && !upgradable,
+            wants_reset: target.updates && !target.paused && hot::wants_reset(target, pod),
+            obstacle,
+        }
+    }
+}
+
+/// A member whose facts are known.
+pub(super) trait Known: Member<Obstacle = Obstacle> {
+    fn facts(&self) -> &Facts;
+    fn key(&self) -> &ObjectKey;
+    /// Its position among those that were given.
+    fn at(&self) -> u32;
+}
+
 /// A matched pod, judged for one set.
 struct Judged<'p> {
-    /// Its position among those that were given.
     at: u32,
+    facts: Facts,
     pod: &'p SidecarPod,
-    updated: bool,
-    available: bool,
-    obstacle: Option<Obstacle>,
+}
+
+impl Known for Judged<'_> {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn key(&self) -> &ObjectKey {
+        &self.pod.pod().key
+    }
+
+    fn at(&self) -> u32 {
+        self.at
+    }
 }
 
 impl Labels for Judged<'_> {
@@ -92,19 +162,19 @@ impl Member for Judged<'_> {
     type Obstacle = Obstacle;
 
     fn rank(&self) -> PodRank<'_> {
-        PodRank::new(self.pod.standing, &self.pod.pod().key)
+        PodRank::new(self.pod.standing, self.key())
     }
 
     fn is_updated(&self) -> bool {
-        self.updated
+        self.facts.updated
     }
 
     fn is_available(&self) -> bool {
-        self.available
+        self.facts.available
     }
 
     fn obstacle(&self) -> Option<Obstacle> {
-        self.obstacle
+        self.facts.obstacle
     }
 }
 
@@ -113,32 +183,39 @@ impl Member for Judged<'_> {
 ///
 /// Pods whose previous upgrade is under way count as unavailable besides those that OpenKruise counts, so that a set
 /// that is changed again and again never takes down more than it may.
+///
+/// For sets of many thousand pods see [`Roster`](super::Roster), which has not to look at each of them again.
 pub fn plan_upgrade<P: Borrow<SidecarPod>>(target: &Target, matched: &[P], mode: Mode) -> UpgradePlan {
-    let mut counts = Counts {
-        matched: matched.len(),
-        ..Counts::default()
-    };
-    let mut resets = Vec::new();
-    let mut members = Vec::with_capacity(matched.len());
-    let mut in_flight = 0;
-    for (at, pod) in (0..).zip(matched) {
+    let judged = (0..).zip(matched).map(|(at, pod)| {
         let pod = pod.borrow();
-        let member = judge(target, at, pod, &mut counts);
-        in_flight += usize::from(member.obstacle == Some(Obstacle::InFlight));
-        if target.updates && !target.paused && hot::wants_reset(target, pod) {
-            resets.push(at);
+        let facts = Facts::of(target, pod);
+        Judged { at, facts, pod }
+    });
+    plan_members(target, judged.collect(), mode)
+}
+
+/// Plans for members whose facts are known.
+pub(super) fn plan_members<M: Known>(target: &Target, mut members: Vec<M>, mode: Mode) -> UpgradePlan {
+    let mut counts = Counts::default();
+    let mut resets = Vec::new();
+    let mut in_flight = 0;
+    for member in &members {
+        let facts = member.facts();
+        counts.add(facts);
+        in_flight += usize::from(facts.obstacle == Some(Obstacle::InFlight));
+        if facts.wants_reset {
+            resets.push(member.at());
         }
-        members.push(member);
     }
     let rollout = match &target.strategy {
-        Ok(strategy) => rollout(target, strategy, matched.len(), in_flight, mode),
+        Ok(strategy) => rollout(target, strategy, members.len(), in_flight, mode),
         // Nothing is in the order then.
         Err(_) => Rollout::default(),
     };
     // Values of a label that no term names are taken as they occur, so there the order of the pods would count.
     let by_name = matches!(&target.strategy, Ok(strategy) if strategy.scatters_any);
     if by_name {
-        members.sort_unstable_by(|one, other| one.pod.pod().key.cmp(&other.pod.pod().key));
+        members.sort_unstable_by(|one, other| one.key().cmp(other.key()));
     }
     let mut rollout = rollout.plan(&members);
     if by_name {
@@ -151,35 +228,6 @@ pub fn plan_upgrade<P: Borrow<SidecarPod>>(target: &Target, matched: &[P], mode:
         counts,
         resets,
         rollout,
-    }
-}
-
-fn judge<'p>(target: &Target, at: u32, pod: &'p SidecarPod, counts: &mut Counts) -> Judged<'p> {
-    let injected = pod.set(&target.name);
-    let hash = injected.and_then(|injected| injected.hash);
-    let without_image = injected.and_then(|injected| injected.without_image);
-    let updated = hash.is_some() && hash == target.hash;
-    let upgradable = without_image.is_some() && without_image == target.without_image;
-    let ready = pod.is_ready() && hot::idle_are_empty(target, pod);
-    let consistent = pod.is_consistent(target);
-    counts.updated += usize::from(updated);
-    counts.ready += usize::from(ready && consistent);
-    counts.updated_ready += usize::from(updated && ready && consistent);
-    counts.not_upgradable += usize::from(!updated && !upgradable);
-    let obstacle = match updated {
-        true => None,
-        false if !target.updates => Some(Obstacle::NotUpdate),
-        false if target.strategy.is_err() => Some(Obstacle::BadStrategy),
-        false if !upgradable => Some(Obstacle::Immutable),
-        false => pod.in_flight(target).map(|_| Obstacle::InFlight),
-    };
-    Judged {
-        at,
-        pod,
-        updated,
-        // One that is not updated is free to take as soon as it is not ready, whatever it runs.
-        available: ready && (consistent || !updated),
-        obstacle,
     }
 }
 
@@ -206,13 +254,13 @@ fn rollout<'t>(
 }
 
 /// Puts a plan for members in another order into terms of the order in which they were given.
-fn as_given(members: &[Judged<'_>], rollout: &mut Plan<Obstacle>) {
+fn as_given<M: Known>(members: &[M], rollout: &mut Plan<Obstacle>) {
     for at in &mut rollout.order {
-        *at = members.get(*at as usize).map_or(*at, |member| member.at);
+        *at = members.get(*at as usize).map_or(*at, |member| member.at());
     }
     let mut verdicts = rollout.verdicts.clone();
     for (member, verdict) in members.iter().zip(&rollout.verdicts) {
-        if let Some(to) = verdicts.get_mut(member.at as usize) {
+        if let Some(to) = verdicts.get_mut(member.at() as usize) {
             *to = *verdict;
         }
     }
