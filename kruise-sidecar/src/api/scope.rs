@@ -167,7 +167,8 @@ pub(in crate::api) fn is_empty(selector: &LabelSelector) -> bool {
     keys(selector).next().is_none()
 }
 
-fn keys(selector: &LabelSelector) -> impl Iterator<Item = &str> {
+/// The keys of labels that a selector asks for.
+pub(crate) fn keys(selector: &LabelSelector) -> impl Iterator<Item = &str> {
     let labels = selector
         .match_labels
         .iter()
