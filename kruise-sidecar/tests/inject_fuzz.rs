@@ -7,10 +7,11 @@ use std::collections::HashSet;
 
 use inject_support::generate::{any_json, pod, sets};
 use inject_support::model::{model, normal};
-use inject_support::{each, inject, injector, now, patched};
-use kruise_sidecar::inject::{InjectConfig, Injector, Moment, Refusal};
+use inject_support::{each, inject, injector, now, patched, set};
+use kruise_sidecar::api::{HashForm, SidecarSet};
+use kruise_sidecar::inject::{InjectConfig, Injector, Moment, Refusal, compile};
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What the API server says of a pod: the rules that injection could break.
 fn check(pod: &Value) -> Result<(), TestCaseError> {
@@ -76,7 +77,7 @@ fn damaged() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn the_engine_does_what_the_plain_model_does(pod in pod(), sets in sets()) {
@@ -107,6 +108,60 @@ proptest! {
     fn whatever_comes_there_is_an_answer_and_its_patch_applies(pod in prop_oneof![any_json(), damaged()], sets in sets()) {
         let Ok(done) = injector(&sets).inject_value(&pod, &Moment::new(now())) else { return Ok(()) };
         patched(&pod, &done);
+    }
+
+    #[test]
+    fn whatever_a_set_holds_there_is_an_answer_and_its_patch_applies(
+        pod in pod(),
+        held in proptest::collection::vec(any_json(), 6),
+        named in any::<bool>(),
+    ) {
+        let mut containers = held[0].clone();
+        if let (true, Some(fields)) = (named, containers.as_object_mut()) {
+            fields.insert("name".to_owned(), "c1".into());
+        }
+        let spec = json!({
+            "selector": {"matchLabels": {"app": "web"}}, "containers": [containers], "initContainers": [held[1]],
+            "volumes": [held[2]], "patchPodMetadata": held[3], "imagePullSecrets": held[4], "updateStrategy": held[5],
+        });
+        for field in ["", "initContainers", "volumes", "patchPodMetadata", "imagePullSecrets", "updateStrategy"] {
+            let mut spec = spec.clone();
+            spec.as_object_mut().unwrap().remove(field);
+            let set = json!({"metadata": {"name": "s"}, "spec": spec});
+            let Ok(set) = serde_json::from_value::<SidecarSet>(set) else { continue };
+            let Ok(compiled) = compile(&set, &[], HashForm::default()) else { continue };
+            let injector = Injector::new([compiled.into()], InjectConfig::default());
+            if let Ok(done) = injector.inject_value(&pod, &Moment::new(now())) {
+                patched(&pod, &done);
+            }
+        }
+    }
+
+    #[test]
+    fn json_merged_twice_is_json_merged_once(
+        held in proptest::option::of(any_json()),
+        patches in proptest::collection::vec((any_json(), any::<bool>()), 1..4),
+    ) {
+        let text = |value: &Value, pretty: bool| match pretty {
+            true => serde_json::to_string_pretty(value).unwrap(),
+            false => value.to_string(),
+        };
+        let patches: Vec<Value> = patches
+            .iter()
+            .map(|(value, pretty)| json!({"patchPolicy": "MergePatchJson", "annotations": {"k": text(value, *pretty)}}))
+            .collect();
+        let set = set("s", json!({"containers": [{"name": "c"}], "patchPodMetadata": patches}));
+        let mut pod = inject_support::pod(json!({"containers": []}));
+        if let Some(held) = &held {
+            pod["metadata"]["annotations"] = json!({"k": text(held, true)});
+        }
+        let after = inject_support::injected(std::slice::from_ref(&set), &pod);
+        let mut wanted = held.unwrap_or_default();
+        for patch in set.spec.patch_pod_metadata.iter().flat_map(|patch| patch.annotations.values()) {
+            json_patch::merge(&mut wanted, &serde_json::from_str(patch).unwrap());
+        }
+        let found: Value = serde_json::from_str(after["metadata"]["annotations"]["k"].as_str().unwrap_or("null")).unwrap();
+        prop_assert_eq!(found, wanted);
     }
 
     #[test]

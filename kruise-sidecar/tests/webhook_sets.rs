@@ -153,3 +153,31 @@ async fn a_revision_that_is_asked_for_must_be_there_if_that_is_looked_at() {
     strict.create("t", spec("d")).await.unwrap();
     World::new(|rules| rules).create("s", pinned).await.unwrap();
 }
+
+#[tokio::test]
+async fn with_the_gate_off_sets_are_taken_with_a_warning() {
+    use tower::ServiceExt;
+    let mut rules = SetRules::new(LiveSets::new(LiveConfig::default()));
+    rules.pod_webhook = false;
+    let router = register_sets(Router::builder(), rules).build().unwrap();
+    let mut object = set("logs", spec("c"));
+    kruise_sidecar::api::default_sidecar_set(&mut object, Default::default());
+    let kind = json!({"group": "apps.kruise.io", "version": "v1alpha1", "kind": "SidecarSet"});
+    let resource = json!({"group": "apps.kruise.io", "version": "v1alpha1", "resource": "sidecarsets"});
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "operation": "CREATE", "kind": kind, "resource": resource, "object": object,
+    }});
+    let request = http::Request::post("/validate-apps-kruise-io-v1alpha1-sidecarset");
+    let request = request
+        .header("content-type", "application/json")
+        .body(review.to_string())
+        .unwrap();
+    let body = router.oneshot(request).await.unwrap().into_body();
+    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["response"]["allowed"], true);
+    assert_eq!(
+        answer["response"]["warnings"],
+        json!(["the feature gate PodWebhook is off, so no pod is injected"])
+    );
+}

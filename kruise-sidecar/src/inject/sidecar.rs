@@ -42,6 +42,12 @@ pub(super) fn sidecar(
         let path = format!("{}.resourcesPolicy", path());
         return Err(Problem::NotSupported { path });
     }
+    if form.base.is_empty() {
+        return Err(Problem::Malformed {
+            path: format!("{}.name", path()),
+            wanted: "a name",
+        });
+    }
     let mut fields = container.container.clone();
     let mut env = list(&mut fields, "env", path)?;
     let mounts = list(&mut fields, "volumeMounts", path)?;
