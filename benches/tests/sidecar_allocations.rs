@@ -1,118 +1,87 @@
-//! What injection allocates, beside OpenKruise's 759 allocations with one set and 1,514 with ten sets of which one matches.
+//! The plan of a SidecarSet allocates a few buffers, and nothing per pod.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod support;
 
-use bytes::Bytes;
-use futures::FutureExt;
-use http_body_util::Full;
-use kruise_benches::sidecar::{pod, review, router, sets};
-use kruise_sidecar::api::HashForm;
-use kruise_sidecar::inject::{Injector, Moment, compile};
+use std::hint::black_box;
+use std::sync::Arc;
+
+use kruise_core::api::int_or_percent::Mode;
+use kruise_sidecar::api::{HashForm, SidecarSet, default_sidecar_set};
+use kruise_sidecar::plan::upgrade::{Roster, plan_upgrade};
+use kruise_sidecar::plan::{SidecarPod, Target};
 use serde_json::json;
-use tower::ServiceExt;
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that ends may allocate when its counter is gone; nobody asks for it then.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-#[allow(unsafe_code, reason = "the only way to count what is allocated")]
-// SAFETY: every call is passed on unchanged to the system allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(at, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
+use support::{Counting, allocations_of};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn allocations_of(run: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.with(Cell::get);
-    run();
-    ALLOCATIONS.with(Cell::get) - before
+fn target() -> (SidecarSet, Arc<Target>) {
+    let mut set: SidecarSet = serde_json::from_value(json!({
+        "metadata": {"name": "logs"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "web"}},
+            "containers": [{"name": "agent", "image": "agent:2"}],
+            "updateStrategy": {"partition": "20%", "maxUnavailable": "10%", "scatterStrategy": [
+                {"key": "zone", "value": "zone-0"}, {"key": "tier", "value": "t0"},
+            ]},
+        },
+    }))
+    .expect("a set");
+    default_sidecar_set(&mut set, HashForm::default());
+    let target = Arc::new(Target::compile(&set, HashForm::default()));
+    (set, target)
 }
 
-/// Of the engine, from text to text; of a pod that the first set selects if `selected`.
-fn engine(count: usize, selected: bool) -> usize {
-    let compiled = sets(count).expect("sets").into_iter();
-    let compiled = compiled.map(|set| compile(&set, &[], HashForm::default()).expect("valid").into());
-    let injector = Injector::new(compiled, Default::default());
-    let mut pod = pod();
-    if !selected {
-        pod["metadata"]["labels"]["app"] = json!("none");
-    }
-    let pod = pod.to_string();
-    let moment = Moment::new("2030-01-01T00:00:00Z".parse().expect("a time")).namespace("shop");
-    allocations_of(|| {
-        let done = injector.inject(&pod, &moment).expect("a pod");
-        assert_eq!(done.patch.is_some(), selected);
-    })
-}
-
-/// Of a whole review, from the body of the request to that of the answer.
-fn whole_review(count: usize) -> usize {
-    let router = router(count).expect("a router");
-    let body = Bytes::from(review(&pod()));
-    let ask = || {
-        let request = http::Request::post("/mutate-pod").header("content-type", "application/json");
-        let request = request.body(Full::new(body.clone())).expect("a request");
-        let answer = router.clone().oneshot(request).now_or_never();
-        assert_eq!(
-            answer.expect("nothing to wait for").expect("an answer").status(),
-            200
-        );
+fn pods(set: &SidecarSet, count: usize) -> Vec<Arc<SidecarPod>> {
+    let entry = |hash: Option<&str>| json!({"logs": {"hash": hash}}).to_string();
+    let status =
+        |name: &str| json!({"name": name, "image": "i", "imageID": "i", "ready": true, "restartCount": 0});
+    let pod = |index: usize| {
+        json!({
+            "metadata": {"name": format!("p{}", index * 7919 % count), "namespace": "team",
+                "labels": {"app": "web", "zone": format!("zone-{}", index % 3), "tier": format!("t{}", index % 2)},
+                "annotations": {
+                    "kruise.io/sidecarset-hash": entry(Some("old")),
+                    "kruise.io/sidecarset-hash-without-image": entry(set.hash_without_image()),
+                    "kruise.io/sidecarset-injected-list": "logs",
+                }},
+            "spec": {"containers": [{"name": "main", "image": "web:1"}, {"name": "agent", "image": "agent:1"}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [status("main"), status("agent")]},
+        })
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let _inside = runtime.enter();
-    // The first makes the metrics.
-    ask();
-    allocations_of(ask)
+    (0..count)
+        .map(|index| Arc::new(serde_json::from_value(pod(index)).expect("a pod")))
+        .collect()
 }
 
 #[test]
-fn injection_allocates_a_fifth_of_what_openkruise_does() {
-    let [one, ten, hundred] = [1, 10, 100].map(|count| engine(count, true));
-    println!("engine: {one} {ten} {hundred}");
-    assert!(one <= 759 / 5, "{one} allocations with one set");
-    assert!(ten <= 1514 / 5, "{ten} allocations with ten sets");
-    assert_eq!([ten, hundred], [one, one], "sets that do not match cost none");
+fn a_plan_allocates_nothing_per_pod() {
+    let (set, target) = target();
+    let [few, many] = [100, 3_000].map(|count| {
+        let pods = pods(&set, count);
+        let mut roster = Roster::new(target.clone());
+        pods.iter().for_each(|pod| roster.put(pod));
+        // The first plan of all also makes the seeds of the hash maps.
+        assert_eq!(roster.plan(Mode::Current).updates().len(), count / 10);
+        let by_roster = allocations_of(|| drop(black_box(roster.plan(Mode::Current))));
+        let by_pods = allocations_of(|| drop(black_box(plan_upgrade(&target, &pods, Mode::Current))));
+        [by_roster, by_pods]
+    });
+    for (few, many) in few.into_iter().zip(many) {
+        // The order grows by doubling.
+        assert!(many <= few + 8, "{few} and {many} allocations");
+        assert!(many <= 64, "{many} allocations");
+    }
 }
 
+/// A pod that has not changed for its set allocates for its key alone, if at all.
 #[test]
-fn a_whole_review_does_too() {
-    let [one, ten] = [1, 10].map(whole_review);
-    println!("review: {one} {ten}");
-    assert!(one <= 759 / 5, "{one} allocations with one set");
-    assert!(ten <= 1514 / 5, "{ten} allocations with ten sets");
-}
-
-#[test]
-fn a_pod_that_no_set_selects_costs_next_to_nothing() {
-    let few = [1, 100].map(|count| engine(count, false));
-    assert!(few.iter().all(|count| *count <= 4), "{few:?} allocations");
+fn keeping_a_roster_allocates_at_most_twice_per_change() {
+    let (set, target) = target();
+    let pods = pods(&set, 1_000);
+    let mut roster = Roster::new(target);
+    pods.iter().for_each(|pod| roster.put(pod));
+    let again = allocations_of(|| pods.iter().for_each(|pod| roster.put(pod)));
+    assert!(again <= 2 * pods.len(), "{again} allocations");
 }

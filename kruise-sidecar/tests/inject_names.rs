@@ -115,4 +115,3 @@ fn what_is_replaced_is_no_source_of_variables_but_other_injected_containers_are(
     let pod = injected(&sets, &pod);
     assert_eq!(env(container(&pod, "b")), ["IS_INJECTED=true", "O=o"]);
 }
-
