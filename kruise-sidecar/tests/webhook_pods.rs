@@ -16,7 +16,7 @@ use kruise_sidecar::api::SidecarSet;
 use kruise_sidecar::inject::{MissingReason, Problem};
 use kruise_sidecar::webhook::{
     Audit, AuditConfig, InjectionMetrics, LiveConfig, LiveSets, NamespaceView, Namespaces, PodHookConfig,
-    PodInjector, PodWebhook, register_pods,
+    PodInjector, PodWebhook, rbac, register_pods,
 };
 use kube_client::Api;
 use kube_client::api::PostParams;
@@ -121,6 +121,30 @@ async fn the_webhook_alone_injects_what_sets_select_and_nothing_else_is_sent() {
     prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
     let once = r#"kruise_webhook_requests_total{path="/mutate-pod",result="allowed"} 1"#;
     assert!(shown.contains(once), "the other two are not even sent: {shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_webhook_alone_needs_no_more_than_its_rights_say() {
+    let server = server();
+    server.seed_object(&logs());
+    let web = pod("web", json!({"app": "web"}));
+    beside(&server, &WebhookMetrics::default(), create(&server, "shop", &web))
+        .await
+        .unwrap();
+    let rules = [rbac::pod_webhook(), rbac::revisions()].concat();
+    let readable: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| rule.resources.clone().unwrap())
+        .collect();
+    let requests = server.requests();
+    assert!(!requests.is_empty());
+    // The test itself creates a pod.
+    for request in requests.iter().filter(|request| request.method != "POST") {
+        let path = request.uri.split('?').next().unwrap_or_default();
+        let resource = path.rsplit('/').next().unwrap_or_default();
+        assert_eq!(request.method, "GET", "{request:?}");
+        assert!(readable.iter().any(|held| held == resource), "{request:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

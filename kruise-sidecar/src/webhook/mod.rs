@@ -41,6 +41,7 @@ mod live;
 mod metrics;
 mod namespaces;
 mod pods;
+pub mod rbac;
 mod scopes;
 mod sets;
 
