@@ -200,6 +200,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever stands in the annotations: no panic, and the pod can be planned for, patched and written again.
     #[test]
     fn odd_annotations_say_nothing_and_do_no_harm(

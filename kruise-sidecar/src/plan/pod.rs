@@ -127,7 +127,7 @@ impl SidecarPod {
             }
             injected.pending = pending.into();
         }
-        let other_digest = (0..)
+        let other_digest = (0..=u16::MAX)
             .zip(&pod.containers)
             .filter(|(at, container)| {
                 judged.get(at) != Some(&true) && digest_differs(container, status(&pod, &container.name))
@@ -248,7 +248,7 @@ impl Injected {
 }
 
 fn container<'p>(pod: &'p SlimPod, name: &str) -> Option<(u16, &'p SlimContainer)> {
-    (0..)
+    (0..=u16::MAX)
         .zip(&pod.containers)
         .find(|(_, container)| *container.name == *name)
 }
