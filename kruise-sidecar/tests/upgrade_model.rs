@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kruise_core::api::int_or_percent::Mode;
 use kruise_sidecar::api::HashForm;
-use kruise_sidecar::plan::upgrade::{Obstacle, Roster, plan_upgrade};
+use kruise_sidecar::plan::upgrade::{Obstacle, Roster, Stamp, plan_upgrade, upgrade_patch};
 use kruise_sidecar::plan::{SidecarPod, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -196,6 +196,35 @@ proptest! {
             prop_assert_eq!(verdict, &plan.rollout.verdicts[position]);
         }
         prop_assert_eq!(roster.len(), held.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever stands in the annotations: no panic, and the pod can be planned for, patched and written again.
+    #[test]
+    fn odd_annotations_say_nothing_and_do_no_harm(
+        values in prop::collection::vec("(null|\\[\\]|7|\\{\\}|\\{\"logs\":(null|7|\"x\"|\\{\\}|\\{\"hash\":(1|null|\"y\")\\})\\}|.{0,12})", 5),
+    ) {
+        let set = set(json!({}));
+        let target = Target::compile(&set, HashForm::default());
+        let keys = ["sidecarset-hash", "sidecarset-hash-without-image", "sidecarset-injected-list",
+            "sidecarset-inplace-update-state", "sidecarset-working-hotupgrade-container"];
+        let mut object = Pod::old(0).of(&set);
+        for (key, value) in keys.iter().zip(&values) {
+            object["metadata"]["annotations"][format!("kruise.io/{key}")] = value.as_str().into();
+        }
+        let pod = support::pod(object.clone());
+        let plan = plan_upgrade(&target, &[&pod], Mode::Current);
+        prop_assert_eq!(plan.counts.matched, 1);
+        let stamp = Stamp { now: "2026-01-01T00:00:00Z".parse().expect("a time"), revision: "" };
+        let patch = upgrade_patch(&target, &pod, &stamp, None).expect("a patch");
+        for (key, value) in &patch.annotations {
+            object["metadata"]["annotations"][key] = value.as_str().into();
+        }
+        let after = support::pod(object);
+        prop_assert_eq!(plan_upgrade(&target, &[after], Mode::Current).counts.updated, 1);
     }
 }
 

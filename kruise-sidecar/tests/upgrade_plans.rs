@@ -40,12 +40,15 @@ fn down(mut pods: Vec<Pod>, which: &[usize]) -> Vec<Pod> {
     pods
 }
 
+/// Its number, the pods, partition, maxUnavailable, and which are upgraded in release 0.8 and today.
+type Example = (&'static str, Vec<Pod>, Value, Value, Vec<u32>, Vec<u32>);
+
 #[test]
 fn examples_p1_to_p15_and_p20_to_p22() {
     let ten = || all(10, Pod::old);
     let null = Value::Null;
     // Which are upgraded: with the rounding of release 0.8, and with that of today.
-    let table: Vec<(&str, Vec<Pod>, Value, Value, Vec<u32>, Vec<u32>)> = vec![
+    let table: Vec<Example> = vec![
         ("P-1", ten(), null.clone(), null.clone(), vec![0], vec![0]),
         ("P-2", ten(), json!(8), json!(3), vec![0, 1], vec![0, 1]),
         ("P-3", ten(), json!(10), json!(3), vec![], vec![]),

@@ -36,7 +36,7 @@ pub use crds::crd;
 pub use defaults::{DEFAULT_REVISION_HISTORY_LIMIT, default_sidecar_set};
 pub use hash::{HashForm, Hashes, hashes};
 pub(crate) use scope::keys as selector_keys;
-pub use scope::{Mismatch, NAMESPACES_IGNORED_BY_V0_8, NamespaceFacts, Scope, ScopeError};
+pub use scope::{Mismatch, NamespaceFacts, Scope, ScopeError};
 pub use sidecarset::{SidecarSet, SidecarSetSpec, SidecarSetStatus};
 pub use strategy::{InjectRevision, InjectionStrategy, PatchPodMetadata, UpdateStrategy};
 pub use validation::{

@@ -8,9 +8,6 @@ use kruise_core::policy::{Labels, Selector, SelectorError};
 use super::names::NAMESPACE_NAME;
 use super::sidecarset::SidecarSetSpec;
 
-/// The namespaces that release 0.8 left alone. Since release 1.3 none are, and none are here unless a caller says so.
-pub const NAMESPACES_IGNORED_BY_V0_8: [&str; 2] = ["kube-system", "kube-public"];
-
 /// A selector of a set that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is not valid")]
@@ -74,6 +71,8 @@ impl Labels for NamespaceFacts<'_> {
 }
 
 /// Which pods a set is for, compiled once: by namespace, by the labels of the namespace, by the labels of the pod.
+///
+/// No namespace is left out by itself: release 0.8 ignored `kube-system` and `kube-public`, later ones do not.
 ///
 /// ```
 /// use kruise_sidecar::api::{Mismatch, NamespaceFacts, Scope, SidecarSetSpec};

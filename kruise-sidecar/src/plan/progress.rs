@@ -11,28 +11,26 @@ use crate::api::LastStatus;
 use crate::api::image::ImageRef;
 
 /// Whether an upgrade of a container is over, as seen from its status. `upgraded` is when the pod was last upgraded,
-/// which is looked at only for upgrades that OpenKruise made: it does not record the container.
+/// which is looked at only where the container was not recorded, as OpenKruise does not.
 pub(super) fn is_over(
     container: &SlimContainer,
     status: &SlimContainerStatus,
     before: &LastStatus,
     upgraded: Option<Timestamp>,
 ) -> bool {
-    let running = status.container_id.as_deref().unwrap_or_default();
-    if status.image_id.as_ref() != before.image_id || running.is_empty() {
+    if status.image_id.as_ref() != before.image_id {
         return true;
     }
-    if let Some(before) = &before.container_id {
-        return running != before;
+    let running = status.container_id.as_deref().unwrap_or_default();
+    match before.container_id.as_deref() {
+        Some("") if !running.is_empty() => return true,
+        Some(ran) if !ran.is_empty() => return running != ran,
+        // Nothing is known of containers: OpenKruise made the upgrade, or the node does not name them.
+        _ => {}
     }
-    let spec = ImageRef::parse(&container.image);
-    let restarted = || {
-        status
-            .running_since
-            .zip(upgraded)
-            .is_some_and(|(since, upgraded)| since > upgraded)
-    };
-    spec.same_image(&ImageRef::parse(&status.image)) || restarted()
+    let same_image = ImageRef::parse(&container.image).same_image(&ImageRef::parse(&status.image));
+    let since = status.running_since.zip(upgraded);
+    same_image || since.is_some_and(|(since, upgraded)| since > upgraded)
 }
 
 /// Whether a container whose image is given by digest runs another one, or the node does not say which. The name beside
@@ -119,10 +117,8 @@ mod tests {
     fn a_container_that_did_not_run_before_is_over_when_it_runs() {
         let nothing = before("", Some(""));
         assert!(over("a:v2", &status("a:v1", "", "containerd://1"), &nothing));
-        assert!(
-            over("a:v2", &status("a:v1", "", ""), &nothing),
-            "it does not run, so it is not ready either"
-        );
+        assert!(!over("a:v2", &status("a:v1", "", ""), &nothing));
+        assert!(over("a:v2", &status("a:v2", "", ""), &nothing));
     }
 
     #[test]

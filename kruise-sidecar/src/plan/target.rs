@@ -160,6 +160,11 @@ impl Target {
         scope.or_else(|| self.strategy.as_ref().err().cloned())
     }
 
+    /// Its priority strategy, to explain the order of pods; `None` if it has none, or one that means nothing.
+    pub fn priority(&self) -> Option<&Priority> {
+        self.strategy.as_ref().ok()?.priority.as_ref()
+    }
+
     /// Whether annotations of pods are patched too, so that all of them have to be known for an upgrade.
     pub fn patches_metadata(&self) -> bool {
         !self.metadata.is_empty()

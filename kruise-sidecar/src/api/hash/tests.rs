@@ -185,6 +185,22 @@ fn example_h8_init_containers_count_only_beside_a_native_sidecar() {
 }
 
 #[test]
+fn release_0_8_filled_in_nothing_that_is_of_sidecars_alone_in_init_containers() {
+    let mut init: Vec<SidecarContainer> =
+        serde_json::from_value(json!([{"name": "i", "image": "i:1"}])).expect("init containers");
+    default_containers(&mut [], &mut init);
+    forget_init_defaults(&mut init);
+    assert_eq!(
+        canonical(&[], &init, HashForm::V0_8),
+        concat!(
+            r#"{"containers":null,"initContainers":[{"name":"i","image":"i:1","resources":{},"#,
+            r#""terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","#,
+            r#""imagePullPolicy":"IfNotPresent","upgradeStrategy":{},"shareVolumePolicy":{}}]}"#
+        )
+    );
+}
+
+#[test]
 fn explicit_defaults_and_empty_fields_change_nothing() {
     let plain = json!({"name": "a", "image": "a:1", "ports": [{"containerPort": 80}],
         "livenessProbe": {"httpGet": {"port": 80}}});

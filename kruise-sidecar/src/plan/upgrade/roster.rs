@@ -14,8 +14,8 @@ use crate::plan::{SidecarPod, Target};
 /// A column is made anew when it knows this many more values than there are rows.
 const SPARE_VALUES: usize = 1024;
 
-/// The matched pods of a set, kept while they come, change and go: 64 bytes for each, and four for each label that the
-/// strategy looks at. A plan reads them one after another, where the pods themselves lie all over the memory; with ten
+/// The matched pods of a set, kept while they come, change and go: about 120 bytes for each, and four for each label that
+/// the strategy looks at. A plan reads them one after another, where the pods themselves lie all over the memory; with ten
 /// thousand pods and more that is most of the time.
 ///
 /// It holds for one state of the set: make another one when the set changes. Positions in a plan are those of
