@@ -66,8 +66,9 @@ fn injection_allocates_a_fifth_of_what_openkruise_does() {
 
 #[test]
 fn a_whole_review_does_too() {
-    let [one, ten] = [1, 10].map(whole_review);
-    println!("review: {one} {ten}");
+    let [one, ten, hundred] = [1, 10, 100].map(whole_review);
+    println!("review: {one} {ten} {hundred}");
+    assert_eq!(hundred, one);
     assert!(one <= 759 / 5, "{one} allocations with one set");
     assert!(ten <= 1514 / 5, "{ten} allocations with ten sets");
 }
