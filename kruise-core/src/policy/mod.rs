@@ -65,7 +65,7 @@ pub use budget::Budget;
 pub use member::{Labels, Member};
 pub use partition::Move;
 pub use priority::{Priority, UpdatePriorityStrategy};
-pub use rank::PodRank;
+pub use rank::{PodRank, PodStanding};
 pub use rollout::{Plan, Rollout, Verdict};
 pub use scatter::{Scatter, ScatterTerm};
 pub use select::{Selector, SelectorError};

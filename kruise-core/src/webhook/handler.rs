@@ -8,7 +8,9 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use kube_core::gvk::{GroupVersionKind, GroupVersionResource};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::overlay::overlay;
 use super::review::{Denial, Operation, Request, Response};
@@ -113,6 +115,63 @@ pub trait Validator<T>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Warnings, Denial>> + Send;
 }
 
+/// What a [`Patcher`] wants changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Patched {
+    /// The text of a JSON patch (RFC 6902) for the object. `None`: nothing is to be changed.
+    pub patch: Option<String>,
+    /// Shown to the user.
+    pub warnings: Warnings,
+}
+
+impl Patched {
+    /// This patch, without warnings.
+    pub fn new(patch: Option<String>) -> Self {
+        Self {
+            patch,
+            warnings: Warnings::new(),
+        }
+    }
+
+    /// Adds warnings.
+    #[must_use]
+    pub fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+}
+
+/// Changes objects by a JSON patch that it writes itself from the text of the object, where decoding all of it would
+/// cost too much. A [`Mutator`] is simpler.
+///
+/// ```
+/// use kruise_core::webhook::{Context, Denial, Hook, Operation, Patched, Patcher, Router, Rule};
+/// use serde::de::IgnoredAny;
+/// use serde_json::value::RawValue;
+///
+/// struct Stamp;
+///
+/// impl Patcher for Stamp {
+///     async fn patch(&self, _: &Context<IgnoredAny>, _: &RawValue) -> Result<Patched, Denial> {
+///         let patch = r#"[{"op":"add","path":"/metadata/labels","value":{"seen":"true"}}]"#;
+///         Ok(Patched::new(Some(patch.to_owned())))
+///     }
+/// }
+/// let rule = Rule::new("", "v1", "pods", &[Operation::Create]);
+/// let hook = Hook::new("/stamp", "stamp.example.com", vec![rule]);
+/// assert_eq!(Router::builder().patch(hook, Stamp).build()?.hooks().count(), 1);
+/// # Ok::<(), kruise_core::runtime::ConfigError>(())
+/// ```
+pub trait Patcher: Send + Sync + 'static {
+    /// The changes to `object`, or a refusal. The rest as of [`Mutator::mutate`].
+    fn patch(
+        &self,
+        context: &Context<IgnoredAny>,
+        object: &RawValue,
+    ) -> impl Future<Output = Result<Patched, Denial>> + Send;
+}
+
 /// Why a handler gave no answer of its own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -181,7 +240,7 @@ impl Unreadable {
 
 /// A handler whose type is forgotten.
 pub(crate) trait Handle: Send + Sync + 'static {
-    fn handle<'a>(&'a self, request: Request) -> BoxFuture<'a, Result<Response, Failure>>;
+    fn handle<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Response, Failure>>;
 }
 
 pub(crate) struct Mutating<M, T>(M, PhantomData<fn() -> T>);
@@ -197,11 +256,12 @@ where
     M: Mutator<T>,
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    fn handle<'a>(&'a self, mut request: Request) -> BoxFuture<'a, Result<Response, Failure>> {
+    fn handle<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Response, Failure>> {
         async move {
-            let Some(raw) = request.object.take() else {
+            let Some(raw) = request.object else {
                 return Ok(Response::allow(&request.uid, Vec::new()));
             };
+            let raw = value(raw)?;
             let mut object: T = decode(&raw)?;
             let context = context(request)?;
             let before = serde_json::to_value(&object).map_err(Failure::Encode)?;
@@ -232,9 +292,9 @@ where
     V: Validator<T>,
     T: DeserializeOwned + Send + Sync + 'static,
 {
-    fn handle<'a>(&'a self, mut request: Request) -> BoxFuture<'a, Result<Response, Failure>> {
+    fn handle<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Response, Failure>> {
         async move {
-            let object: Option<T> = request.object.take().map(decode).transpose()?;
+            let object: Option<T> = request.object.map(read).transpose()?;
             let context = context(request)?;
             Ok(match self.0.validate(&context, object.as_ref()).await {
                 Ok(warnings) => Response::allow(&context.uid, warnings),
@@ -245,13 +305,45 @@ where
     }
 }
 
+pub(crate) struct Patching<P>(pub(crate) P);
+
+impl<P: Patcher> Handle for Patching<P> {
+    fn handle<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Response, Failure>> {
+        async move {
+            let Some(object) = request.object else {
+                return Ok(Response::allow(&request.uid, Vec::new()));
+            };
+            let context = context::<IgnoredAny>(request)?;
+            let Patched { patch, warnings } = match self.0.patch(&context, object).await {
+                Ok(patched) => patched,
+                Err(denial) => return Ok(Response::deny(&context.uid, denial)),
+            };
+            let response = Response::allow(&context.uid, warnings);
+            Ok(match patch {
+                Some(patch) => response.patched_text(patch.as_bytes()),
+                None => response,
+            })
+        }
+        .boxed()
+    }
+}
+
+/// The text was checked when the review was read, so this fails only where a number is beyond all bounds.
+fn value(raw: &RawValue) -> Result<Value, Failure> {
+    decode(&mut serde_json::Deserializer::from_str(raw.get()))
+}
+
+fn read<T: DeserializeOwned>(raw: &RawValue) -> Result<T, Failure> {
+    decode(value(raw)?)
+}
+
 fn decode<'a, T: DeserializeOwned>(
     value: impl serde::Deserializer<'a, Error = serde_json::Error>,
 ) -> Result<T, Failure> {
     serde_path_to_error::deserialize(value).map_err(|error| Failure::Decode(Unreadable::new(&error)))
 }
 
-fn context<T: DeserializeOwned>(request: Request) -> Result<Context<T>, Failure> {
+fn context<T: DeserializeOwned>(request: Request<'_>) -> Result<Context<T>, Failure> {
     Ok(Context {
         uid: request.uid,
         operation: request.operation,
@@ -260,7 +352,7 @@ fn context<T: DeserializeOwned>(request: Request) -> Result<Context<T>, Failure>
         kind: request.kind,
         resource: request.resource,
         sub_resource: some(request.sub_resource),
-        old: request.old_object.map(decode).transpose()?,
+        old: request.old_object.map(read).transpose()?,
         user: request.user_info,
         dry_run: request.dry_run.unwrap_or(false),
     })

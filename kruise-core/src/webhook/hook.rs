@@ -1,8 +1,11 @@
 //! Where a handler is reached, and what is sent to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use tokio::sync::watch;
 
 use super::review::Operation;
 use crate::runtime::ConfigError;
@@ -56,6 +59,47 @@ impl Rule {
     }
 }
 
+/// Which objects are sent: those with these labels in namespaces with these labels. An empty selector takes all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope {
+    /// Labels of the namespace.
+    pub namespaces: LabelSelector,
+    /// Labels of the object.
+    pub objects: LabelSelector,
+}
+
+/// Scopes that change while the program runs, as the objects do that they are made from.
+///
+/// Each becomes an entry of its own in the webhook configuration, with the same path; what is in several scopes is sent
+/// several times. Without any, nothing is sent. As long as they are not known (`None`), the configuration is left as it
+/// is. It follows as soon as the server's `ConfigurationWriter` has written it.
+#[derive(Clone, Debug)]
+pub struct Scopes(watch::Receiver<Option<Arc<[Scope]>>>);
+
+impl Scopes {
+    /// Those that `receiver` shows.
+    pub fn new(receiver: watch::Receiver<Option<Arc<[Scope]>>>) -> Self {
+        Self(receiver)
+    }
+
+    /// As they are now; `None` if that is not known yet.
+    pub fn now(&self) -> Option<Arc<[Scope]>> {
+        self.0.borrow().clone()
+    }
+
+    #[cfg(feature = "webhook-server")]
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<Arc<[Scope]>>> {
+        self.0.clone()
+    }
+}
+
+impl PartialEq for Scopes {
+    /// Whether both follow the same source.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
 /// A handler's place: its path, and what the webhook configuration says of it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -75,6 +119,8 @@ pub struct Hook {
     pub namespace_selector: LabelSelector,
     /// Only objects with these labels. Default: all.
     pub object_selector: LabelSelector,
+    /// If there are any, they stand in place of the two selectors. Default: none.
+    pub scopes: Option<Scopes>,
 }
 
 impl Hook {
@@ -88,6 +134,7 @@ impl Hook {
             timeout: Duration::from_secs(10),
             namespace_selector: LabelSelector::default(),
             object_selector: LabelSelector::default(),
+            scopes: None,
         }
     }
 
@@ -116,6 +163,13 @@ impl Hook {
     #[must_use]
     pub fn objects(mut self, selector: LabelSelector) -> Self {
         self.object_selector = selector;
+        self
+    }
+
+    /// Sends only what is in one of these scopes, which may change.
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = Some(scopes);
         self
     }
 

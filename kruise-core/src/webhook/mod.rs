@@ -65,8 +65,8 @@ mod router;
 pub mod server;
 
 pub use conversion::{Conversion, Converter};
-pub use handler::{Context, Mutator, Validator, Warnings};
-pub use hook::{HEALTH_PATH, Hook, HookKind, OnFailure, Rule};
+pub use handler::{Context, Mutator, Patched, Patcher, Validator, Warnings};
+pub use hook::{HEALTH_PATH, Hook, HookKind, OnFailure, Rule, Scope, Scopes};
 pub use metrics::WebhookMetrics;
 pub use review::{Denial, Operation};
 pub use router::{Router, RouterBuilder, RouterConfig};

@@ -4,7 +4,7 @@ use base64::Engine;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use kube_core::gvk::{GroupVersionKind, GroupVersionResource};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub(crate) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(crate) const KIND: &str = "AdmissionReview";
@@ -37,15 +37,16 @@ impl Operation {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Review {
+pub(crate) struct Review<'a> {
     pub(crate) api_version: String,
     pub(crate) kind: String,
-    pub(crate) request: Request,
+    #[serde(borrow)]
+    pub(crate) request: Request<'a>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     pub(crate) uid: String,
     #[serde(deserialize_with = "gvk")]
     pub(crate) kind: GroupVersionKind,
@@ -60,10 +61,11 @@ pub(crate) struct Request {
     pub(crate) operation: Operation,
     #[serde(default)]
     pub(crate) user_info: UserInfo,
-    #[serde(default)]
-    pub(crate) object: Option<Value>,
-    #[serde(default)]
-    pub(crate) old_object: Option<Value>,
+    /// As it was sent: a handler decodes what it needs.
+    #[serde(default, borrow)]
+    pub(crate) object: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(crate) old_object: Option<&'a RawValue>,
     #[serde(default)]
     pub(crate) dry_run: Option<bool>,
 }
@@ -152,11 +154,16 @@ impl Response {
     /// Adds the patch, if it changes something.
     pub(crate) fn patched(mut self, patch: &json_patch::Patch) -> Result<Self, serde_json::Error> {
         if !patch.0.is_empty() {
-            let bytes = serde_json::to_vec(patch)?;
-            self.patch = Some(base64::engine::general_purpose::STANDARD.encode(bytes));
-            self.patch_type = Some("JSONPatch");
+            self = self.patched_text(&serde_json::to_vec(patch)?);
         }
         Ok(self)
+    }
+
+    /// Adds a patch that is text already.
+    pub(crate) fn patched_text(mut self, patch: &[u8]) -> Self {
+        self.patch = Some(base64::engine::general_purpose::STANDARD.encode(patch));
+        self.patch_type = Some("JSONPatch");
+        self
     }
 }
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::conversion::{self, Conversion, Converter};
-use super::handler::{Failure, Handle, Mutating, Mutator, Validating, Validator};
+use super::handler::{Failure, Handle, Mutating, Mutator, Patcher, Patching, Validating, Validator};
 use super::hook::{HEALTH_PATH, Hook, HookKind, OnFailure};
 use super::metrics::{Path, PathResult, WebhookMetrics};
 use super::review::{self, Answer, Denial, Review};
@@ -99,6 +99,17 @@ impl RouterBuilder {
             kind: HookKind::Mutating,
             hook,
             handler: Box::new(Mutating::<_, T>::new(mutator)),
+        });
+        self
+    }
+
+    /// Serves a mutator that writes its patches itself.
+    #[must_use]
+    pub fn patch(mut self, hook: Hook, patcher: impl Patcher) -> Self {
+        self.routes.push(Route {
+            kind: HookKind::Mutating,
+            hook,
+            handler: Box::new(Patching(patcher)),
         });
         self
     }
@@ -279,10 +290,7 @@ impl Router {
         };
         let answer = match (route, conversion) {
             (Some(route), _) => match parse(&body) {
-                Ok(review) => {
-                    drop(body);
-                    Ok(json(&Answer::from(self.review(route, review).await)))
-                }
+                Ok(review) => Ok(json(&Answer::from(self.review(route, review).await))),
                 Err(problem) => Err(problem),
             },
             (None, Some((_, converter))) => {
@@ -303,7 +311,7 @@ impl Router {
     }
 
     /// The verdict of the handler, or the one that the policy gives in its place.
-    async fn review(&self, route: &Route, review: Review) -> review::Response {
+    async fn review(&self, route: &Route, review: Review<'_>) -> review::Response {
         let uid = review.request.uid.clone();
         let start = tokio::time::Instant::now();
         // The handler's own borrow of the object ends with its future, so nothing half changed is seen afterwards.
@@ -377,8 +385,8 @@ where
     }
 }
 
-fn parse(body: &[u8]) -> Result<Review, String> {
-    let review: Review =
+fn parse(body: &[u8]) -> Result<Review<'_>, String> {
+    let review: Review<'_> =
         serde_json::from_slice(body).map_err(|error| format!("malformed review: {error}"))?;
     if review.api_version != review::API_VERSION || review.kind != review::KIND {
         return Err(format!(

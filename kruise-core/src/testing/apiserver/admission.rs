@@ -137,13 +137,23 @@ impl Inner {
                     .map(|found| (**found).clone())
             }
         };
-        let in_namespace = namespace.is_none_or(|namespace| selects(&hook.namespace_selector, &namespace));
         let objects = [&review.object, &review.old];
-        let of_object = objects
-            .into_iter()
-            .flatten()
-            .any(|object| selects(&hook.object_selector, object));
-        in_namespace && of_object && hook.rules.iter().any(|rule| covers(rule, review))
+        let is_in = |namespaces: &LabelSelector, labels: &LabelSelector| {
+            let namespace = namespace.as_ref();
+            let mut objects = objects.into_iter().flatten();
+            namespace.is_none_or(|namespace| selects(namespaces, namespace))
+                && objects.any(|object| selects(labels, object))
+        };
+        // One that is in several scopes is sent once here, several times by a real server.
+        let is_sent = match &hook.scopes {
+            None => is_in(&hook.namespace_selector, &hook.object_selector),
+            Some(scopes) => {
+                let scopes = scopes.now();
+                let mut scopes = scopes.iter().flat_map(|scopes| scopes.iter());
+                scopes.any(|scope| is_in(&scope.namespaces, &scope.objects))
+            }
+        };
+        is_sent && hook.rules.iter().any(|rule| covers(rule, review))
     }
 }
 

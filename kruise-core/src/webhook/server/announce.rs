@@ -86,8 +86,26 @@ pub(crate) fn webhooks(router: &Router, kind: HookKind, target: &Target, authori
     router
         .hooks()
         .filter(|(of, hook)| *of == kind && !hook.rules.is_empty())
-        .map(|(_, hook)| webhook(hook, kind, target, authority))
+        .flat_map(|(_, hook)| entries(hook, kind, target, authority))
         .collect()
+}
+
+/// One for each scope. The names differ, as they must within a configuration.
+fn entries(hook: &Hook, kind: HookKind, target: &Target, authority: &str) -> Vec<Value> {
+    let Some(scopes) = &hook.scopes else {
+        return vec![webhook(hook, kind, target, authority)];
+    };
+    let mut entries = Vec::new();
+    for (at, scope) in scopes.now().iter().flat_map(|scopes| scopes.iter()).enumerate() {
+        let mut hook = hook.clone();
+        if at > 0 {
+            hook.name = format!("s{}.{}", at + 1, hook.name);
+        }
+        hook.namespace_selector = scope.namespaces.clone();
+        hook.object_selector = scope.objects.clone();
+        entries.push(webhook(&hook, kind, target, authority));
+    }
+    entries
 }
 
 /// The `spec.conversion` of a definition.

@@ -88,6 +88,12 @@ pub enum WriteError {
     /// There is no certificate yet, or none with a known authority.
     #[error("no certificate authority to announce yet")]
     NoAuthority,
+    /// It is not known yet which objects a hook is for.
+    #[error("scopes of webhook {hook} are not known yet")]
+    NoScopes {
+        /// Its name.
+        hook: String,
+    },
     /// The authority cannot be used.
     #[error("authority cannot be announced")]
     Authority(#[from] CertificateError),

@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -27,7 +29,7 @@ use super::check::self_check;
 use super::error::WriteError;
 use crate::runtime::{ConfigError, RunError, Runnable};
 use crate::webhook::metrics::{Name, WebhookMetrics};
-use crate::webhook::{HookKind, Router};
+use crate::webhook::{Hook, HookKind, Router, Scope};
 
 /// Settings of a [`ConfigurationWriter`].
 #[derive(Clone, Debug)]
@@ -155,7 +157,7 @@ impl ConfigurationWriter {
         match &result {
             Ok(()) => drop(self.ready.send_replace(true)),
             // The server is well; what the API server refuses now does not make the webhooks unreachable.
-            Err(WriteError::Api { .. }) => {}
+            Err(WriteError::Api { .. } | WriteError::NoScopes { .. }) => {}
             Err(_) => drop(self.ready.send_replace(false)),
         }
         result
@@ -167,15 +169,24 @@ impl ConfigurationWriter {
         let host = config.target.host();
         let provider = self.certificates.provider();
         self_check(self.server, &host, &authority, provider, config.check_timeout).await?;
-        let wanted = |kind| announce::webhooks(&self.router, kind, &config.target, &authority);
-        self.bring(&self.mutating, &config.mutating_name, wanted(HookKind::Mutating))
-            .await?;
-        self.bring(
-            &self.validating,
-            &config.validating_name,
-            wanted(HookKind::Validating),
-        )
-        .await?;
+        for (_, hook) in self.router.hooks() {
+            if hook.scopes.as_ref().is_some_and(|scopes| scopes.now().is_none()) {
+                let hook = hook.name.clone();
+                return Err(WriteError::NoScopes { hook });
+            }
+        }
+        let wanted = |kind| {
+            let announced = |(of, hook): (HookKind, &Hook)| of == kind && !hook.rules.is_empty();
+            let entries = announce::webhooks(&self.router, kind, &config.target, &authority);
+            self.router.hooks().any(announced).then_some(entries)
+        };
+        if let Some(entries) = wanted(HookKind::Mutating) {
+            self.bring(&self.mutating, &config.mutating_name, entries).await?;
+        }
+        if let Some(entries) = wanted(HookKind::Validating) {
+            self.bring(&self.validating, &config.validating_name, entries)
+                .await?;
+        }
         for conversion in self.router.conversions() {
             let wanted = announce::conversion(conversion, &config.target, &authority);
             self.bring_conversion(&conversion.definition, wanted).await?;
@@ -216,9 +227,6 @@ impl ConfigurationWriter {
     where
         K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
     {
-        if webhooks.is_empty() {
-            return Ok(());
-        }
         let encode = |source| WriteError::Encode {
             name: name.to_owned(),
             source,
@@ -246,13 +254,16 @@ impl ConfigurationWriter {
         // Both went through the same type, so that order and omitted fields are no difference.
         let wanted = serde_json::to_value(&object).map_err(encode)?;
         let found = serde_json::to_value(&actual).map_err(encode)?;
-        if wanted.get("webhooks") == found.get("webhooks") {
+        // An empty list is not stored.
+        let nothing = json!([]);
+        let webhooks = |object| Value::get(object, "webhooks").unwrap_or(&nothing);
+        if webhooks(&wanted) == webhooks(&found) {
             return Ok(());
         }
         // With the version: what somebody else wrote in between is looked at first.
         let patch = json!({
             "metadata": { "resourceVersion": actual.meta().resource_version },
-            "webhooks": wanted.get("webhooks"),
+            "webhooks": webhooks(&wanted),
         });
         let params = PatchParams::default();
         api.patch(name, &params, &Patch::Merge(patch))
@@ -274,17 +285,22 @@ impl ConfigurationWriter {
 
     async fn run_until(self, cancel: CancellationToken) {
         let mut authority = self.certificates.watch_authority();
+        let hooks = self.router.hooks();
+        let mut scopes: Vec<_> = hooks
+            .filter_map(|(_, hook)| Some(hook.scopes.as_ref()?.watch()))
+            .collect();
         let mut failures = 0u32;
         loop {
             authority.mark_unchanged();
+            scopes.iter_mut().for_each(|scopes| scopes.mark_unchanged());
             let wait = match cancel.run_until_cancelled(self.write()).await {
                 None => return,
                 Some(Ok(())) => {
                     failures = 0;
                     self.config.interval
                 }
-                // At the start the certificate is still on its way.
-                Some(Err(WriteError::NoAuthority)) if failures == 0 => {
+                // At the start the certificate is still on its way, and so may be what scopes are made from.
+                Some(Err(WriteError::NoAuthority | WriteError::NoScopes { .. })) if failures == 0 => {
                     failures = 1;
                     super::back_off(failures, self.config.interval)
                 }
@@ -295,12 +311,29 @@ impl ConfigurationWriter {
                 }
             };
             // Earlier if the authority changes. The sender lives as long as the certificates held here.
-            let next = tokio::time::timeout(wait, authority.changed());
+            let changed = async {
+                tokio::select! {
+                    _ = authority.changed() => {}
+                    () = any_changes(&mut scopes) => {}
+                }
+            };
+            let next = tokio::time::timeout(wait, changed);
             if cancel.run_until_cancelled(next).await.is_none() {
                 return;
             }
         }
     }
+}
+
+/// Returns when one of them changes; never for those whose source is gone.
+async fn any_changes(scopes: &mut [watch::Receiver<Option<Arc<[Scope]>>>]) {
+    let mut changes: FuturesUnordered<_> = scopes.iter_mut().map(|scopes| scopes.changed()).collect();
+    while let Some(change) = changes.next().await {
+        if change.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 impl Runnable for ConfigurationWriter {

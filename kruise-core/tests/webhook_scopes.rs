@@ -1,0 +1,143 @@
+//! Hooks whose scopes change, and handlers that write their own patches.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail that way")]
+
+mod webhook_support;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kruise_core::runtime::{Runnable, Tasks};
+use kruise_core::webhook::server::*;
+use kruise_core::webhook::*;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use webhook_support::api::*;
+use webhook_support::https::*;
+use webhook_support::*;
+
+const MUTATING: &str = "mutatingwebhookconfigurations/kruise-mutating-webhook-configuration";
+
+fn scope(app: &str) -> Scope {
+    let labels = [("app".to_owned(), app.to_owned())].into();
+    Scope {
+        objects: LabelSelector {
+            match_labels: Some(labels),
+            ..LabelSelector::default()
+        },
+        ..Scope::default()
+    }
+}
+
+/// Patches by the name of the object.
+struct ByName;
+
+impl Patcher for ByName {
+    async fn patch(&self, context: &Context<IgnoredAny>, object: &RawValue) -> Result<Patched, Denial> {
+        match context.name.as_deref() {
+            Some("deny") => Err(Denial::invalid("not this one")),
+            Some("panic") => panic!("told to"),
+            Some("a") => {
+                let length = object.get().len();
+                let patch = json!([{"op": "add", "path": "/length", "value": length}]);
+                Ok(Patched::new(Some(patch.to_string())).warn(["long".to_owned()]))
+            }
+            _ => Ok(Patched::default()),
+        }
+    }
+}
+
+fn router(scopes: Scopes) -> Router {
+    let hook = Hook::new("/mutate", "m.example.com", vec![rule()]).scopes(scopes);
+    Router::builder().patch(hook, ByName).build().unwrap()
+}
+
+#[tokio::test]
+async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
+    let (sender, receiver) = watch::channel(None);
+    let router = router(Scopes::new(receiver));
+    let (certificates, _shared) = shared(&FakeSecret::default(), &clock()).await;
+    let tasks = Tasks::new();
+    let address = serve(router.clone(), &certificates, &tasks).await;
+    let api = FakeApi::default();
+    let target = Target::Url {
+        host: HOST.to_owned(),
+        port: 443,
+    };
+    let config = WriterConfig::new(target);
+    let writer = ConfigurationWriter::new(api.client(), &router, &certificates, address, config).unwrap();
+
+    assert!(matches!(writer.write().await, Err(WriteError::NoScopes { .. })));
+    assert_eq!(api.writes(), 0, "nothing is announced before it is known");
+    let now = |scopes: &[Scope]| drop(sender.send_replace(Some(scopes.into())));
+    now(&[scope("a")]);
+    writer.write().await.unwrap();
+    let entries = || api.object(MUTATING)["webhooks"].clone();
+    assert_eq!(entries().as_array().unwrap().len(), 1);
+    assert_eq!(
+        entries()[0]["objectSelector"],
+        json!({"matchLabels": {"app": "a"}})
+    );
+
+    now(&[scope("a"), scope("b")]);
+    writer.write().await.unwrap();
+    assert_eq!(entries()[1]["name"], "s2.m.example.com");
+    assert_eq!(
+        entries()[1]["objectSelector"],
+        json!({"matchLabels": {"app": "b"}})
+    );
+    assert_eq!(
+        entries()[0]["clientConfig"]["url"],
+        entries()[1]["clientConfig"]["url"]
+    );
+
+    now(&[]);
+    writer.write().await.unwrap();
+    assert_eq!(entries(), json!([]));
+    let writes = api.writes();
+    writer.write().await.unwrap();
+    assert_eq!(api.writes(), writes, "an empty list is written once");
+
+    // The running writer is woken by a change, long before its interval.
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = Box::new(writer).run(stop.clone());
+    let changed = async {
+        while entries() == json!([]) {
+            now(&[scope("c")]);
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let (done, ()) = tokio::join!(running, changed);
+    done.unwrap();
+    assert_eq!(entries()[0]["objectSelector"]["matchLabels"]["app"], "c");
+}
+
+async fn named(name: &str) -> Value {
+    let (_, receiver) = watch::channel(None);
+    let mut review = review(order("nothing"));
+    review["request"]["name"] = json!(name);
+    let (_, body) = send(
+        &router(Scopes::new(receiver)),
+        request("/mutate", review.to_string()),
+    )
+    .await;
+    response(&body)
+}
+
+#[tokio::test]
+async fn a_patcher_sees_the_text_and_its_patch_is_sent_as_it_is() {
+    let response = named("a").await;
+    let object = order("nothing");
+    assert_eq!(response["warnings"], json!(["long"]));
+    assert_eq!(
+        patched(object.clone(), &response)["length"],
+        object.to_string().len()
+    );
+    assert_eq!(named("b").await, json!({"uid": "7f3c", "allowed": true}));
+}
+
+#[tokio::test]
+async fn a_patchers_denial_and_panic_are_answered_as_those_of_others() {
+    assert_eq!(named("deny").await["status"]["code"], 422);
+    assert_eq!(named("panic").await["status"]["code"], 500);
+}

@@ -1,0 +1,79 @@
+//! Keeps the scopes of the pod webhook as the sets are.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kruise_core::runtime::{RunError, Runnable};
+use kruise_core::webhook::Scope;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::config::PodHookConfig;
+use super::live::LiveSets;
+use super::scopes::scopes;
+
+/// Makes the scopes of the webhook from the sets, once they are all known and whenever they change. Run one in every
+/// process that writes webhook configurations.
+#[derive(Debug)]
+pub struct ScopeKeeper {
+    live: LiveSets,
+    scopes: watch::Sender<Option<Arc<[Scope]>>>,
+    changed: Arc<Notify>,
+    config: PodHookConfig,
+}
+
+impl ScopeKeeper {
+    pub(super) fn new(
+        live: LiveSets,
+        scopes: watch::Sender<Option<Arc<[Scope]>>>,
+        changed: Arc<Notify>,
+        config: PodHookConfig,
+    ) -> Self {
+        Self {
+            live,
+            scopes,
+            changed,
+            config,
+        }
+    }
+
+    /// One round: the scopes as the sets are now. Done by the run loop, once for many changes.
+    pub fn refresh(&self) {
+        let sets = self.live.sets();
+        let specs = sets.iter().map(|set| &set.spec);
+        let now = scopes(
+            specs,
+            &self.config.namespace_requirements(),
+            self.config.max_scopes,
+        );
+        self.scopes.send_if_modified(|held| {
+            let differs = held.as_deref() != Some(&now);
+            if differs {
+                *held = Some(now.into());
+            }
+            differs
+        });
+    }
+}
+
+impl Runnable for ScopeKeeper {
+    fn name(&self) -> &str {
+        "pod webhook scopes"
+    }
+
+    fn run(self: Box<Self>, cancel: CancellationToken) -> BoxFuture<'static, Result<(), RunError>> {
+        let keep = async move {
+            self.live.synced().await;
+            loop {
+                self.refresh();
+                self.changed.notified().await;
+            }
+        };
+        async move {
+            cancel.run_until_cancelled(keep).await;
+            Ok(())
+        }
+        .boxed()
+    }
+}

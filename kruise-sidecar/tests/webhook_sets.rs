@@ -1,0 +1,183 @@
+//! Admission of SidecarSets through an API server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail that way")]
+
+mod inject_support;
+
+use inject_support::set;
+use kruise_core::runtime::{Cache, CacheWriter};
+use kruise_core::testing::apiserver::ApiServer;
+use kruise_core::webhook::Router;
+use kruise_sidecar::api::{PatchWhitelist, SidecarSet};
+use kruise_sidecar::webhook::{LiveConfig, LiveSets, SetRules, register_sets};
+use kube_client::Api;
+use kube_client::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+struct World {
+    server: ApiServer,
+    held: CacheWriter<SidecarSet>,
+}
+
+impl World {
+    fn new(change: impl FnOnce(SetRules) -> SetRules) -> Self {
+        let server = ApiServer::default();
+        server.serve_definition(&kruise_sidecar::api::crd(None));
+        let (cache, held) = Cache::offline([]);
+        let live = LiveSets::new(LiveConfig::default());
+        live.follow(&cache);
+        let router = register_sets(Router::builder(), change(SetRules::new(live)))
+            .build()
+            .unwrap();
+        server.webhooks(router);
+        Self { server, held }
+    }
+
+    fn sets(&self) -> Api<SidecarSet> {
+        Api::all(self.server.client())
+    }
+
+    /// The set as it is stored, or why it is not.
+    async fn create(&self, name: &str, spec: Value) -> Result<SidecarSet, String> {
+        let made = self.sets().create(&PostParams::default(), &set(name, spec)).await;
+        match made {
+            Ok(made) => {
+                self.held.apply(made.clone());
+                Ok(made)
+            }
+            Err(kube_client::Error::Api(status)) => Err(status.message.clone()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn spec(container: &str) -> Value {
+    json!({"containers": [{"name": container, "image": "side:1"}]})
+}
+
+#[tokio::test]
+async fn defaults_and_hashes_are_filled_in() {
+    let world = World::new(|rules| rules);
+    let made = world.create("logs", spec("c")).await.unwrap();
+    let policy = made.spec.containers[0].pod_inject_policy.as_ref().unwrap();
+    assert_eq!(policy.as_str(), "BeforeAppContainer");
+    assert_eq!(
+        made.hash().unwrap().len(),
+        64,
+        "what a user writes there is overwritten"
+    );
+    assert_eq!(made.spec.revision_history_limit, Some(10));
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let world = World::new(|rules| rules);
+    let told = world
+        .create("log.agent", json!({"selector": {}}))
+        .await
+        .unwrap_err();
+    for field in ["metadata.name", "spec.selector", "spec.containers"] {
+        assert!(told.contains(field), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_in_the_way_of_another_is_refused_unless_no_pod_has_both() {
+    let world = World::new(|rules| rules);
+    world.create("one", spec("same")).await.unwrap();
+    let told = world.create("two", spec("same")).await.unwrap_err();
+    assert!(told.contains("one") && told.contains("same"), "{told}");
+    let mut apart = spec("same");
+    apart["selector"] = json!({"matchLabels": {"app": "db"}});
+    world.create("three", apart).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_update_may_not_add_a_sidecar_but_a_set_that_goes_may_be_anything() {
+    let world = World::new(|rules| rules);
+    world.create("one", spec("a")).await.unwrap();
+    let renamed = json!({"spec": {"containers": [{"name": "b", "image": "side:1"}]}});
+    let patch = |patch: Value| {
+        let sets = world.sets();
+        async move {
+            sets.patch("one", &PatchParams::default(), &Patch::Merge(patch))
+                .await
+        }
+    };
+    assert!(
+        patch(renamed.clone())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("spec.containers[0].name")
+    );
+    patch(json!({"metadata": {"finalizers": ["example.com/wait"]}}))
+        .await
+        .unwrap();
+    world.sets().delete("one", &Default::default()).await.unwrap();
+    patch(renamed).await.unwrap();
+}
+
+#[tokio::test]
+async fn annotations_are_patched_as_the_whitelist_says() {
+    let mut with_metadata = spec("c");
+    with_metadata["patchPodMetadata"] =
+        json!([{"annotations": {"example.com/a": "1"}, "patchPolicy": "Retain"}]);
+    let without = World::new(|rules| rules);
+    assert!(without.create("s", with_metadata.clone()).await.is_err());
+    let whitelist = r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example.com/"]}]}"#;
+    let whitelist = std::sync::Arc::new(PatchWhitelist::parse(whitelist).unwrap());
+    let with = World::new(|rules| rules.whitelist(move || Some(whitelist.clone())));
+    with.create("s", with_metadata.clone()).await.unwrap();
+    let any = World::new(|mut rules| {
+        rules.allow_any_metadata = true;
+        rules
+    });
+    any.create("s", with_metadata).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_revision_that_is_asked_for_must_be_there_if_that_is_looked_at() {
+    let mut pinned = spec("c");
+    pinned["injectionStrategy"] = json!({"revision": {"revisionName": "s-1"}});
+    let strict = World::new(|mut rules| {
+        rules.check_revisions = true;
+        rules
+    });
+    assert!(
+        strict
+            .create("s", pinned.clone())
+            .await
+            .unwrap_err()
+            .contains("injectionStrategy.revision")
+    );
+    strict.create("t", spec("d")).await.unwrap();
+    World::new(|rules| rules).create("s", pinned).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_the_gate_off_sets_are_taken_with_a_warning() {
+    use tower::ServiceExt;
+    let mut rules = SetRules::new(LiveSets::new(LiveConfig::default()));
+    rules.pod_webhook = false;
+    let router = register_sets(Router::builder(), rules).build().unwrap();
+    let mut object = set("logs", spec("c"));
+    kruise_sidecar::api::default_sidecar_set(&mut object, Default::default());
+    let kind = json!({"group": "apps.kruise.io", "version": "v1alpha1", "kind": "SidecarSet"});
+    let resource = json!({"group": "apps.kruise.io", "version": "v1alpha1", "resource": "sidecarsets"});
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "operation": "CREATE", "kind": kind, "resource": resource, "object": object,
+    }});
+    let request = http::Request::post("/validate-apps-kruise-io-v1alpha1-sidecarset");
+    let request = request
+        .header("content-type", "application/json")
+        .body(review.to_string())
+        .unwrap();
+    let body = router.oneshot(request).await.unwrap().into_body();
+    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["response"]["allowed"], true);
+    assert_eq!(
+        answer["response"]["warnings"],
+        json!(["the feature gate PodWebhook is off, so no pod is injected"])
+    );
+}
