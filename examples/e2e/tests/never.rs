@@ -170,5 +170,8 @@ async fn a_job_that_never_ends_serves_new_nodes_and_pulls_again_every_day() -> R
     leases.delete("kruise-manager", &DeleteParams::default()).await?;
     cluster.kruise(&["manager", "start"]).await?;
     told?;
+    // A job of this kind would go on with the nodes of later tests.
+    api.delete("job", &DeleteParams::default()).await?;
+    until(&api, "job", "gone", |seen| seen.is_none()).await?;
     space.remove().await
 }

@@ -154,12 +154,11 @@ impl Shape {
         loop {
             let list = api.list(&page).await?;
             for node in &list.items {
-                let results = node
-                    .status
-                    .iter()
-                    .flat_map(|status| status.image_statuses.values());
+                // Jobs of others may select these nodes too.
+                let results = node.status.iter().flat_map(|status| &status.image_statuses);
                 let ended = results
-                    .flat_map(|image| &image.tags)
+                    .filter(|(image, _)| image.contains(&self.name))
+                    .flat_map(|(_, image)| &image.tags)
                     .filter(|result| result.is_terminal());
                 counts.ended += ended.count();
                 // The first generation is the creation; each write to the spec makes one more.
