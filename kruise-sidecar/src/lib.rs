@@ -1,6 +1,26 @@
 //! `SidecarSet` of OpenKruise as a library: sidecar containers are injected into pods at admission and upgraded in place.
+//!
+//! ```text
+//!  SidecarSet ──▶ api (defaults, validation, hashes) ──┬─▶ inject ──▶ JSON patch of a pod that is created
+//!                                                      └─▶ plan ────▶ verdict on each pod of an upgrade
+//! ```
+//! | module | what it is | needs |
+//! | --- | --- | --- |
+//! | [`api`] | types, defaults, validation, hashes, conversion, CRD | nothing |
+//! | [`inject`] | what becomes of a pod, as a pure function | nothing |
+//! | [`plan`] | which pods are upgraded next and why the others are not, as pure functions | nothing |
+//! | [`webhook`] | admission of pods and of sets | a client, watches |
+//!
+//! # What this does not do
+//! * It carries no upgrade out: the controller is not there yet.
+//! * `resourcesPolicy` is refused, and sets are no canaries of others.
 
 pub mod api;
 pub mod inject;
 pub mod plan;
 pub mod webhook;
+
+// Compiles and runs the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
