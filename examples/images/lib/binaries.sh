@@ -90,5 +90,5 @@ check_binary() { # ARCHITECTURE PROGRAM FILE
   ! grep -aqF "$ROOT/" "$3" || die "$2 for $1 has paths of this machine in it"
   size=$(stat -c %s "$3")
   ((size <= MAX_SIZE[$2])) || die "$2 for $1 has $size bytes, more than ${MAX_SIZE[$2]}"
-  say "$2 for $1: $(awk -v b="$size" 'BEGIN { printf "%.1f MiB", b / 1048576 }'), static"
+  say "$2 for $1: $(awk -v b="$size" 'BEGIN { printf "%.1f MB", b / 1000000 }'), static"
 }

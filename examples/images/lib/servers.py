@@ -1,6 +1,11 @@
-"""A name server that knows api.images.test, and an HTTP server there that refuses everything. Both print what they are asked."""
+"""A name server that knows api.images.test, and an HTTPS server there that refuses everything. Both print what they are asked.
+
+servers.py CERTIFICATE KEY
+"""
 import http.server
 import socket
+import ssl
+import sys
 import threading
 
 NAME, ADDRESS = "api.images.test", "127.0.0.9"
@@ -34,4 +39,8 @@ class Refuse(http.server.BaseHTTPRequestHandler):
 
 
 threading.Thread(target=name_server, daemon=True).start()
-http.server.ThreadingHTTPServer((ADDRESS, 6443), Refuse).serve_forever()
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server = http.server.ThreadingHTTPServer((ADDRESS, 6443), Refuse)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()

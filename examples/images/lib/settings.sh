@@ -7,7 +7,7 @@ CACHE=${IMAGES_CACHE:-${XDG_CACHE_HOME:-${HOME:-~}/.cache}/kruise-images}
 RUST=${IMAGES_RUST:-auto}                 # auto, rustup or debian: where the standard library of other architectures comes from
 
 # Bytes: the binary, and the sum of the unpacked layers.
-declare -A MAX_SIZE=([kruise-manager]=$((25 * 1024 * 1024)) [kruise-daemon]=$((15 * 1024 * 1024)))
+declare -A MAX_SIZE=([kruise-manager]=$((25 * 1000 * 1000)) [kruise-daemon]=$((15 * 1000 * 1000)))
 declare -A DESCRIPTION=(
   [kruise-manager]="Controllers and webhooks of kruise-rs"
   [kruise-daemon]="Node agent of kruise-rs: pulls images through the container runtime"

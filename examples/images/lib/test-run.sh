@@ -43,14 +43,18 @@ test_commands() { # ARCHITECTURE
   say "$1: --version, --help, crds"
 }
 
-# A network of its own with a name server and an API server that answers nothing but "no": the daemon must find it by name.
+# A network of its own with a name server and an API server that answers nothing but "no": the daemon must find it by name and
+# trust its certificate, which the kubeconfig names as the service account's ca.crt would be named in a pod.
 test_daemon() { # ARCHITECTURE
   local root=$WORK/root/kruise-daemon-$1 log=$WORK/daemon-$1
   echo 'nameserver 127.0.0.53' >"$root/etc/resolv.conf"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=api.images.test \
+    -addext subjectAltName=DNS:api.images.test -addext basicConstraints=critical,CA:FALSE \
+    -keyout "$WORK/server.key" -out "$root/ca.crt" 2>/dev/null
   cat >"$root/kubeconfig" <<'Y'
 apiVersion: v1
 kind: Config
-clusters: [{name: c, cluster: {server: "http://api.images.test:6443"}}]
+clusters: [{name: c, cluster: {server: "https://api.images.test:6443", certificate-authority: /ca.crt}}]
 users: [{name: u, user: {}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]
 current-context: c
@@ -59,7 +63,7 @@ Y
   ARCHITECTURE=$1 LOG=$log unshare --net --pid --fork --kill-child --mount-proc bash -euo pipefail -c '
     . "$HERE/lib/output.sh"; . "$HERE/lib/settings.sh"; . "$HERE/lib/test-run.sh"
     ip link set lo up
-    python3 "$HERE/lib/servers.py" >"$LOG.servers" 2>&1 &
+    python3 "$HERE/lib/servers.py" "$WORK/root/kruise-daemon-$ARCHITECTURE/ca.crt" "$WORK/server.key" >"$LOG.servers" 2>&1 &
     KUBECONFIG=/kubeconfig NODE_NAME=n LIMIT=60 in_image "$ARCHITECTURE" kruise-daemon --addr 127.0.0.1:10221 --v 4 >"$LOG" 2>&1 & daemon=$!
     for _ in {1..300}; do
       code=$(curl -s --noproxy "*" -o /dev/null -w "%{http_code}" http://127.0.0.1:10221/healthz || true)
@@ -69,5 +73,5 @@ Y
     done
     echo "healthz $code"; exit 1
   ' || { tail -n 20 "$log" "$log.servers" >&2; die "the daemon for $1 does not find its API server by name"; }
-  say "$1: the daemon is healthy and asks the API server that it found by name"
+  say "$1: the daemon is healthy and asks, over TLS, the API server that it found by name"
 }
