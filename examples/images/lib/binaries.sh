@@ -80,14 +80,16 @@ build_binaries() {
 }
 
 check_binary() { # ARCHITECTURE PROGRAM FILE
-  local headers size
+  local headers size folder
   headers=$(readelf -hlW "$3")
   grep -q "Machine: *$(elf_machine "$1")$" <<<"$headers" || die "$2 is not for $1"
   ! grep -q INTERP <<<"$headers" || die "$2 for $1 is not static: it asks for an interpreter"
   # readelf is asked in full first: grep -q would close the pipe on it
   headers=$(readelf -dW "$3")
   ! grep -q NEEDED <<<"$headers" || die "$2 for $1 is not static: it needs libraries"
-  ! grep -aqF "$ROOT/" "$3" || die "$2 for $1 has paths of this machine in it"
+  for folder in "$ROOT" "$CACHE" "${CARGO_HOME:-$HOME/.cargo}"; do
+    ! grep -aqF "$folder/" "$3" || die "$2 for $1 has paths of this machine in it ($folder)"
+  done
   size=$(stat -c %s "$3")
   ((size <= MAX_SIZE[$2])) || die "$2 for $1 has $size bytes, more than ${MAX_SIZE[$2]}"
   say "$2 for $1: $(awk -v b="$size" 'BEGIN { printf "%.1f MB", b / 1000000 }'), static"
