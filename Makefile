@@ -1,6 +1,6 @@
 # Two commands are enough: `make demo` and `make test`. Both do all set-up on a Debian 12 machine with Rust.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check e2e seeds crds fmt bench measure scale
+.PHONY: help demo demo-down test check e2e seeds crds fmt bench measure scale images images-test
 
 help:          ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
@@ -27,3 +27,7 @@ measure:       ## memory, idle CPU and size of the two programs, on the real clu
 	@bash examples/local/measure
 scale:         ## the manager over up to 1,000 simulated nodes; SCALE='250x20 989x198' picks NODESxJOBS
 	@examples/e2e/scale
+images:        ## OCI images of the two programs for three platforms; ARGS='--push HOST:PORT' and others
+	@examples/images/build $(ARGS)
+images-test:   ## the images: contents, the same bytes twice, run under qemu, run by a real kubelet; ARGS='--arch amd64'
+	@examples/images/test $(ARGS)

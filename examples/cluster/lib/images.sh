@@ -93,9 +93,9 @@ wrap_in_index() { # WORK OS ARCHITECTURE
     "$INDEX_TYPE" "$MANIFEST_TYPE" "$digest" "$size" "$2" "$3" >"$1/top"
 }
 
-# WORK REGISTRY NAME TAG
+# WORK REGISTRY NAME TAG: top is a manifest, or an index if there are files manifest*.
 upload_image() {
-  local work=$1 url=http://$2/v2/$3 blob location auth=()
+  local work=$1 url=http://$2/v2/$3 blob location manifest type=$MANIFEST_TYPE auth=()
   [ "$2" != "$AUTH_REGISTRY" ] || auth=(-u "$REGISTRY_USER:$REGISTRY_PASSWORD")
   for blob in "$work"/blobs/*; do
     local digest=${blob##*/}
@@ -103,12 +103,13 @@ upload_image() {
     location=$(local_curl -f "${auth[@]}" -D - -o /dev/null -X POST "$url/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
     local_curl -f -o /dev/null "${auth[@]}" -H 'Content-Type: application/octet-stream' -T "$blob" "$location&digest=$digest"
   done
-  if [ -e "$work/manifest" ]; then
-    local_curl -f -o /dev/null "${auth[@]}" -H "Content-Type: $MANIFEST_TYPE" -T "$work/manifest" "$url/manifests/sha256:$(sha256 "$work/manifest")"
-    local_curl -f -o /dev/null "${auth[@]}" -H "Content-Type: $INDEX_TYPE" -T "$work/top" "$url/manifests/$4"
-  else
-    local_curl -f -o /dev/null "${auth[@]}" -H "Content-Type: $MANIFEST_TYPE" -T "$work/top" "$url/manifests/$4"
-  fi
+  # Of an index, its manifests first: a registry takes none whose parts it lacks.
+  for manifest in "$work"/manifest*; do
+    [ -e "$manifest" ] || continue
+    type=$INDEX_TYPE
+    local_curl -f -o /dev/null "${auth[@]}" -H "Content-Type: $MANIFEST_TYPE" -T "$manifest" "$url/manifests/sha256:$(sha256 "$manifest")"
+  done
+  local_curl -f -o /dev/null "${auth[@]}" -H "Content-Type: $type" -T "$work/top" "$url/manifests/$4"
 }
 
 native_architecture() { dpkg --print-architecture; }     # Debian and Go agree on amd64, arm64, ...
