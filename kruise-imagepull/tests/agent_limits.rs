@@ -84,7 +84,7 @@ async fn a_full_disk_holds_a_pull_back_with_the_reason_until_there_is_space() {
     assert_eq!(waiting.phase, PullPhase::Pulling);
     assert_eq!(
         waiting.message,
-        "waiting for disk space: 10.0 GiB (10 %) free, pulls start from 20 %"
+        "waiting for disk space: 10.0 GiB (10 %) free, pulls start from 15 %"
     );
     assert_eq!((runtime.pulls().len(), world.api.count(&["agent PATCH"])), (0, 2));
     available.store(20 * GIB, Ordering::SeqCst);
