@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod front;
 pub mod scale;
+pub mod tutorial;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
