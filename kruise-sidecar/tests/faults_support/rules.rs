@@ -209,7 +209,7 @@ impl Memory {
             self.quiet = true;
             world.server.clear_requests();
         }
-        if since < Duration::from_secs(120) {
+        if since < Duration::from_secs(90) {
             return Err("it has been quiet for a moment only".to_owned());
         }
         let requests = world.server.requests();
