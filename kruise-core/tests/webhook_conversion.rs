@@ -169,12 +169,18 @@ async fn the_definition_gets_the_converter_once() {
         let versions = versions.as_array().unwrap().iter();
         versions.map(|version| version["served"] == true).collect()
     };
-    assert_eq!(served(), [true, true, false], "what needs the converter comes with it");
+    assert_eq!(
+        served(),
+        [true, true, false],
+        "what needs the converter comes with it"
+    );
     let written = api.writes();
     writer.write().await.unwrap();
     assert_eq!(api.writes(), written, "nothing differs, but it was written again");
     // As when the manifest is applied anew.
-    api.change(DEFINITION, |definition| definition["spec"]["versions"][1]["served"] = json!(false));
+    api.change(DEFINITION, |definition| {
+        definition["spec"]["versions"][1]["served"] = json!(false)
+    });
     writer.write().await.unwrap();
     assert_eq!(served(), [true, true, false]);
     drop(shared);

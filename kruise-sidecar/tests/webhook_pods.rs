@@ -324,7 +324,10 @@ async fn a_pod_of_an_excluded_namespace_is_left_alone_even_if_it_is_sent() {
     let web = pod("web", json!({"app": "web"}));
     let system = create(&server, "kube-system", &web).await.unwrap();
     let shop = create(&server, "shop", &web).await.unwrap();
-    assert_eq!((names(&system), names(&shop)), (vec!["main"], vec!["shipper", "main"]));
+    assert_eq!(
+        (names(&system), names(&shop)),
+        (vec!["main"], vec!["shipper", "main"])
+    );
 }
 
 #[tokio::test]

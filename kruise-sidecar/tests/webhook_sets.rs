@@ -158,21 +158,28 @@ async fn a_revision_that_is_asked_for_must_be_there_if_that_is_looked_at() {
 #[tokio::test]
 async fn openkruises_configmap_says_which_annotations_sets_may_patch() {
     let map = |text: &str| -> ConfigMap {
-        serde_json::from_value(json!({"metadata": {"namespace": "kruise-system", "name": "kruise-configuration"},
-            "data": {"SidecarSet_PatchPodMetadata_WhiteList": text, "other": "?"}}))
+        serde_json::from_value(
+            json!({"metadata": {"namespace": "kruise-system", "name": "kruise-configuration"},
+            "data": {"SidecarSet_PatchPodMetadata_WhiteList": text, "other": "?"}}),
+        )
         .unwrap()
     };
     let (cache, held) = Cache::offline([]);
     let world = World::new(|rules| rules.configuration(&cache));
     let mut patching = spec("c");
-    patching["patchPodMetadata"] =
-        json!([{"annotations": {"example.com/a": "1"}, "patchPolicy": "Retain"}]);
-    for text in [None, Some("{"), Some(r#"{"rules": [{"allowedAnnotationKeyExprs": ["^other/"]}]}"#)] {
+    patching["patchPodMetadata"] = json!([{"annotations": {"example.com/a": "1"}, "patchPolicy": "Retain"}]);
+    for text in [
+        None,
+        Some("{"),
+        Some(r#"{"rules": [{"allowedAnnotationKeyExprs": ["^other/"]}]}"#),
+    ] {
         text.into_iter().for_each(|text| held.apply(map(text)));
         let told = world.create("s", patching.clone()).await.unwrap_err();
         assert!(told.contains("spec.patchPodMetadata"), "{told}");
     }
-    held.apply(map(r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example.com/"]}]}"#));
+    held.apply(map(
+        r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example.com/"]}]}"#,
+    ));
     world.create("s", patching).await.unwrap();
 }
 

@@ -19,7 +19,12 @@ impl<T: Cached> Cache<T> {
     /// Returns when the server has not been heard of for `limit`, counted from `since` at the earliest.
     pub(super) async fn silent(&self, since: Instant, limit: Duration) {
         loop {
-            let last = self.0.upstream.last_event.lock().map_or(since, |last| last.max(since));
+            let last = self
+                .0
+                .upstream
+                .last_event
+                .lock()
+                .map_or(since, |last| last.max(since));
             if last.elapsed() >= limit {
                 return;
             }

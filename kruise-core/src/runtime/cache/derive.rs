@@ -171,7 +171,10 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         writer.apply(thing("a", 0, 5));
         assert_eq!(waiting.as_mut().now_or_never(), Some(Ok(())));
-        assert_eq!(view.get_by_uid("a0").map(|view| view.0.version.clone()), Some("5".to_owned()));
+        assert_eq!(
+            view.get_by_uid("a0").map(|view| view.0.version.clone()),
+            Some("5".to_owned())
+        );
     }
 
     #[test]

@@ -248,7 +248,13 @@ impl<T: Cached> Cache<T> {
     /// Cancel safe.
     pub async fn synced(&self) {
         // The sender lives in what `self` holds, so this cannot fail.
-        let _ = self.0.upstream.synced.subscribe().wait_for(|synced| *synced).await;
+        let _ = self
+            .0
+            .upstream
+            .synced
+            .subscribe()
+            .wait_for(|synced| *synced)
+            .await;
     }
 
     /// Whether the first list is complete.
