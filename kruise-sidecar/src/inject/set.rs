@@ -8,7 +8,7 @@ use kruise_core::policy::Selector;
 use super::error::Problem;
 use crate::api::Scope;
 
-/// A SidecarSet, compiled once for many pods. Made by [`compile`](super::compile).
+/// A SidecarSet, compiled once for many pods. Made by [`compile`](super::compile()).
 #[derive(Debug)]
 pub struct CompiledSet {
     pub(super) name: Arc<str>,
