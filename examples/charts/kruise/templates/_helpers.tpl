@@ -8,7 +8,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 
 {{- define "kruise.image" -}}
 {{- $image := .image }}{{ $all := .root.Values.image }}
-{{- if and $all.china $all.registry }}{{ fail "image.registry: not together with image.china" }}{{ end }}
 {{- $host := $all.registry | trimSuffix "/" }}
 {{- if $all.china }}{{ $host = "openkruise-registry.cn-shanghai.cr.aliyuncs.com" }}{{ end }}
 {{- $tag := default (printf "v%s" .root.Chart.AppVersion) $image.tag }}
