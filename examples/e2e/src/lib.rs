@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod front;
+pub mod rights;
 pub mod scale;
 
 use std::collections::BTreeMap;
