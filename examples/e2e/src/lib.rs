@@ -175,6 +175,11 @@ impl Cluster {
         Ok(said.out)
     }
 
+    /// `examples/deploy/kruise ARGS`: the programs as pods.
+    pub async fn deploy(&self, args: &[&str]) -> Result<String> {
+        self.script("deploy/kruise", args).await
+    }
+
     /// `kubectl ARGS` with a manifest on standard input, successful or not.
     pub async fn kubectl(&self, args: &[&str], input: &str) -> Result<Said> {
         self.command("kubectl", args, input).await

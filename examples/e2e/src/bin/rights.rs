@@ -30,7 +30,9 @@ struct Flags {
 fn main() -> Result<ExitCode> {
     let flags = Flags::parse();
     let mut roles = String::new();
-    std::io::stdin().read_to_string(&mut roles).context("standard input")?;
+    std::io::stdin()
+        .read_to_string(&mut roles)
+        .context("standard input")?;
     let grants = Grants::read(&roles, &flags.namespace)?;
     let logs: Result<Vec<File>> = flags
         .logs
@@ -52,5 +54,9 @@ fn main() -> Result<ExitCode> {
         }
     }
     println!("{} rights, {} requests", found.granted, found.requests);
-    Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -168,7 +168,13 @@ impl Grants {
     fn add(&mut self, role: &str, object: &Object, account: &str, namespace: Option<&str>) -> Result<()> {
         let (_, node_less) = without_node(account, Some(role));
         let role = node_less.unwrap_or_default();
-        for line in object.metadata.annotations.get(EXCUSE).iter().flat_map(|text| text.lines()) {
+        for line in object
+            .metadata
+            .annotations
+            .get(EXCUSE)
+            .iter()
+            .flat_map(|text| text.lines())
+        {
             let Some((right, reason)) = line.split_once(": ") else {
                 bail!("{role}: {EXCUSE}: no reason in: {line}");
             };

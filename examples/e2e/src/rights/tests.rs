@@ -51,7 +51,10 @@ fn a_right_that_no_request_needed_is_unused() {
 #[test]
 fn a_subresource_is_another_resource() {
     let objects = one(json!([rule("", "pods", &[], &["patch"])]), "");
-    let found = findings(&objects, &[line("m", "patch", "pods/status", Some("a"), Some("n"))]);
+    let found = findings(
+        &objects,
+        &[line("m", "patch", "pods/status", Some("a"), Some("n"))],
+    );
     assert_eq!(found.unused.len(), 1);
 }
 
@@ -62,9 +65,15 @@ fn a_request_counts_for_the_narrowest_right() {
     let mut objects = one(json!([all]), "");
     objects.push(role("Role", "own", Some("sys"), json!([named]), ""));
     objects.push(binding("Role", "own", Some("sys"), "m"));
-    let found = findings(&objects, &[line("m", "get", "secrets", Some("certs"), Some("sys"))]);
+    let found = findings(
+        &objects,
+        &[line("m", "get", "secrets", Some("certs"), Some("sys"))],
+    );
     assert_eq!(lines(&found.unused), ["ClusterRole r: get secrets, for sys/m"]);
-    let found = findings(&objects, &[line("m", "get", "secrets", Some("other"), Some("sys"))]);
+    let found = findings(
+        &objects,
+        &[line("m", "get", "secrets", Some("other"), Some("sys"))],
+    );
     assert_eq!(
         lines(&found.unused),
         ["Role sys/own: get secrets certs, for sys/m"]
@@ -74,7 +83,13 @@ fn a_request_counts_for_the_narrowest_right() {
 #[test]
 fn a_right_in_one_namespace_is_not_used_by_requests_in_another() {
     let objects = [
-        role("Role", "r", Some("a"), json!([rule("", "secrets", &[], &["get"])]), ""),
+        role(
+            "Role",
+            "r",
+            Some("a"),
+            json!([rule("", "secrets", &[], &["get"])]),
+            "",
+        ),
         binding("Role", "r", Some("a"), "m"),
     ];
     let found = findings(&objects, &[line("m", "get", "secrets", Some("x"), Some("b"))]);
