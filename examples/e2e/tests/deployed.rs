@@ -358,7 +358,7 @@ mod removal {
             .kubectl(
                 &[
                     "get",
-                    "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,namespaces",
+                    "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations",
                     "-l",
                     "app.kubernetes.io/instance=kruise",
                     "-o",
