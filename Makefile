@@ -1,6 +1,6 @@
 # Two commands are enough: `make demo` and `make test`. Both do all set-up on a Debian 12 machine with Rust.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check e2e seeds crds docs book fmt bench measure scale images images-test
+.PHONY: help demo demo-down test check e2e seeds crds manifests chart docs book fmt bench measure scale images images-test
 
 help:          ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
@@ -18,8 +18,13 @@ seeds:         ## the fault simulation with 10,000 seeds; SEEDS=17 repeats one, 
 	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-core --test simulate -- --nocapture
 	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-imagepull --test faults -- --nocapture
 	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-sidecar --test faults -- --nocapture
-crds:          ## write examples/manifests/crds.yaml from the Rust types
+crds:          ## write the CRDs of examples/manifests and of the chart from the Rust types
 	@cargo run --quiet -p kruise-manager -- crds > examples/manifests/crds.yaml.new && mv examples/manifests/crds.yaml.new examples/manifests/crds.yaml
+	@cp examples/manifests/crds.yaml examples/charts/kruise/files/crds.yaml
+manifests:     ## write rbac.yaml and kruise.yaml of examples/manifests from the chart
+	@examples/manifests/render
+chart:         ## check the Helm chart; the tools come from npm
+	@examples/charts/check
 docs:          ## write docs/reference from the Rust types
 	@cargo run --locked -q -p kruise-docs -- reference
 book:          ## build the documentation as a book

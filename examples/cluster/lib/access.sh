@@ -34,6 +34,7 @@ show_env() {
     CLUSTER_REGISTRY_PASSWORD "$REGISTRY_PASSWORD" \
     CLUSTER_NODES "$(node_names | paste -sd' ')" \
     CLUSTER_STATE "$STATE" \
+    CLUSTER_AUDIT "$AUDIT" \
     CLUSTER_PORT_BASE "$BASE"
   # shellcheck disable=SC2016    # for the reader's shell to expand
   printf 'export PATH=%q:"$PATH"\n' "$BIN"
@@ -52,7 +53,7 @@ show_status() {
   check_port_base
   local part name result=0
   printf '%-22s %-9s %s\n' PART PID STATE
-  for part in etcd apiserver controller-manager scheduler registry-open registry-auth; do
+  for part in etcd apiserver api-service controller-manager scheduler registry-open registry-auth; do
     status_line "$part" "$(pid_of "$part" || true)" || result=1
   done
   for name in $(node_names); do

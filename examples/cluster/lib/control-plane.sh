@@ -17,16 +17,32 @@ start_etcd() {
     --logger zap --log-level warn --unsafe-no-fsync
 }
 
+# What programs with a service account ask for, one line of JSON each, so that tests can hold roles against it.
+write_audit_policy() {
+  cat >"$STATE/audit-policy.yaml" <<Y
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, userGroups: ["system:serviceaccounts:kube-system"]}
+- {level: Metadata, userGroups: ["system:serviceaccounts"]}
+- {level: None}
+Y
+}
+
 start_apiserver() {
   is_up apiserver && return
+  write_audit_policy
   # endpoint-reconciler none: a loopback address is not allowed in an Endpoints object.
+  # aggregator-routing: webhooks of Services are called at the pods' addresses, since nothing answers at the Service's.
   # The request header and proxy client flags are what aggregated APIs need.
   spawn apiserver "$BIN/kube-apiserver" --etcd-servers="http://127.0.0.1:$ETCD_PORT" \
     --bind-address=127.0.0.1 --secure-port="$API_PORT" --insecure-port=0 --advertise-address=127.0.0.1 \
-    --endpoint-reconciler-type=none --service-cluster-ip-range=10.96.0.0/24 --allow-privileged=true \
+    --endpoint-reconciler-type=none --service-cluster-ip-range="$SERVICE_PREFIX.0/24" --enable-aggregator-routing=true --allow-privileged=true \
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" --client-ca-file="$PKI/ca.crt" \
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$PKI/service-account.pub" \
     --service-account-signing-key-file="$PKI/service-account.key" \
+    --audit-policy-file="$STATE/audit-policy.yaml" --audit-log-path="$AUDIT" --audit-log-maxsize=100 --audit-log-maxbackup=3 \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
     --kubelet-certificate-authority="$PKI/ca.crt" --kubelet-client-certificate="$PKI/kubelet-client.crt" \
     --kubelet-client-key="$PKI/kubelet-client.key" --kubelet-preferred-address-types=InternalIP \
@@ -34,6 +50,23 @@ start_apiserver() {
     --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
     --requestheader-extra-headers-prefix=X-Remote-Extra- \
     --proxy-client-cert-file="$PKI/front-proxy.crt" --proxy-client-key-file="$PKI/front-proxy.key"
+}
+
+# The Service "kubernetes" as pods see it: its address is one of the machine, and its port leads to the apiserver. Nobody but
+# pods is answered. The log file is on the command line, where every process of ours has the state folder.
+start_api_service() {
+  is_up api-service && return
+  ip addr replace "$API_SERVICE/32" dev lo
+  spawn api-service socat -lf "$STATE/log/api-service.log" \
+    "TCP4-LISTEN:443,bind=$API_SERVICE,range=$POD_PREFIX.0.0/16,reuseaddr,fork,backlog=128" "TCP4:127.0.0.1:$API_PORT"
+}
+
+stop_api_service() {
+  # Its children carry a connection each and would outlive it.
+  local pid
+  if pid=$(pid_of api-service); then pkill -P "$pid" -TERM || true; fi
+  stop_process api-service
+  ip addr del "$API_SERVICE/32" dev lo 2>/dev/null || true
 }
 
 # NAME PORT FLAGS...: flags that both have. --port=0 shuts an http port that listens on every address.
@@ -53,6 +86,7 @@ start_control_plane() {
   wait_part etcd 30 local_curl --max-time 2 -f -o /dev/null "http://127.0.0.1:$ETCD_PORT/health"
   wait_part apiserver 90 healthy "127.0.0.1:$API_PORT/readyz"
   say "apiserver ready on 127.0.0.1:$API_PORT"
+  start_api_service
   start_client controller-manager "$MANAGER_PORT" --use-service-account-credentials=true \
     --service-account-private-key-file="$PKI/service-account.key" --root-ca-file="$PKI/ca.crt" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key"
@@ -67,6 +101,6 @@ wait_controllers() {
 
 control_plane_up() {
   local part
-  for part in etcd apiserver controller-manager scheduler registry-open registry-auth; do is_up "$part" || return 1; done
+  for part in etcd apiserver api-service controller-manager scheduler registry-open registry-auth; do is_up "$part" || return 1; done
   healthy "127.0.0.1:$API_PORT/readyz"
 }

@@ -4,7 +4,7 @@
 write_node_config() { # NAME
   local name=$1 folder
   folder=$(node_folder "$1")
-  mkdir -p "$folder"/{var-lib,var-log,cni,volume-plugins,sysctl}
+  mkdir -p "$folder"/{run,var-lib,var-log,cni,volume-plugins,sysctl}
   write_cni_config "$folder" "$name"
   write_containerd_config "$folder" "$name"
   write_kubelet_config "$folder" "$name"
@@ -39,7 +39,7 @@ disabled_plugins = [
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp",
 ]
 [grpc]
-  address = "$1/containerd.sock"
+  address = "$(node_socket "$2")"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "$OPEN_REGISTRY/pause:1"
   stream_server_address = "$2"

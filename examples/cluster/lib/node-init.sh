@@ -11,13 +11,14 @@ mount -t proc proc /proc
 mount --bind "$folder/var-lib" /var/lib
 mount --bind "$folder/var-log" /var/log
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/lock
+mkdir -p /run/lock /run/cri
+mount --bind "$folder/run" /run/cri     # the runtime's socket, at one path on all nodes
 for file in "$folder"/sysctl/*; do
   name=${file##*/}
   mount --bind "$file" "/proc/sys/${name//.//}"
 done
 mount --make-rshared /     # volumes with mount propagation need it
-rm -f "$folder/containerd.sock"
+rm -f "$folder/run/containerd.sock"
 
 # NAME COMMAND...: starts it again whenever it ends, but not while FOLDER/hold-NAME exists.
 keep_running() {
@@ -31,7 +32,7 @@ keep_running() {
 }
 
 kubelet() {   # it would end at once without a runtime to talk to
-  until [ -S "$folder/containerd.sock" ]; do sleep 0.05; done
+  until [ -S "$folder/run/containerd.sock" ]; do sleep 0.05; done
   exec "${kubelet_command[@]}"
 }
 kubelet_command=("$@")

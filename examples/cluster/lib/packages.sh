@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 RUN_PACKAGES=(etcd-server containerd runc docker-registry containernetworking-plugins apache2-utils
-  openssl curl iproute2 util-linux procps ca-certificates)
+  openssl curl iproute2 socat util-linux procps ca-certificates)
 # The compiler, and the one library whose vendored copy is too old for it (see build.sh).
 BUILD_PACKAGES=(golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev)
 

@@ -52,7 +52,7 @@ need_pki() {
   make_ca "$new" ca
   make_ca "$new" front-proxy-ca
   make_certificate "$new" ca apiserver /CN=kube-apiserver \
-    IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc
+    "IP:127.0.0.1,IP:$API_SERVICE,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
   make_certificate "$new" ca admin /O=system:masters/CN=admin
   make_certificate "$new" ca controller-manager /CN=system:kube-controller-manager
   make_certificate "$new" ca scheduler /CN=system:kube-scheduler

@@ -21,7 +21,7 @@ check_state_folder() {
     /run/* | /var/lib/* | /var/log/* | /proc/* | /sys/*)
       die "CLUSTER_STATE=$STATE: nodes have a private /run, /var/lib and /var/log; choose another place" ;;
   esac
-  local longest=$STATE/nodes/127.0.255.255/containerd.sock
+  local longest=$STATE/nodes/127.0.255.255/run/containerd.sock
   ((${#longest} <= 107)) || die "CLUSTER_STATE=$STATE is too long: unix socket paths end at 107 bytes"
   [ -e "$STATE" ] || return 0
   [ -d "$STATE" ] && [ -O "$STATE" ] || die "CLUSTER_STATE=$STATE is not a folder of yours"

@@ -17,6 +17,7 @@ STATE=$(realpath -m "$STATE")
 CACHE=$(realpath -m "$CACHE")
 BIN=$CACHE/bin
 PKI=$STATE/pki
+AUDIT=$STATE/log/audit.json
 
 # All ports lie in BASE..BASE+999, so that clusters with bases 1000 apart cannot meet.
 KUBELET_PORT=$((BASE + 250))     # on each node's own address
@@ -34,7 +35,9 @@ AUTH_PORT=$((BASE + 501))
 SLOT=$((BASE / 1000))
 if ((BASE == 16000)); then NODE_PREFIX=127.0.0; else NODE_PREFIX=127.0.$SLOT; fi
 POD_PREFIX=10.$((180 + SLOT))    # 10.182 .. 10.244; node N has POD_PREFIX.N.0/24
+SERVICE_PREFIX=10.$((100 + SLOT)).0  # 10.102 .. 10.164; the addresses of Services
+API_SERVICE=$SERVICE_PREFIX.1         # the Service "kubernetes", on the loopback interface
 bridge_name() { echo "kruise${SLOT}n${1##*.}"; }   # at most 12 of the 15 bytes an interface name may have
 
 node_folder() { echo "$STATE/nodes/$1"; }
-node_socket() { echo "$STATE/nodes/$1/containerd.sock"; }
+node_socket() { echo "$STATE/nodes/$1/run/containerd.sock"; }   # in a folder of its own, which pods can mount

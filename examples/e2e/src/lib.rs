@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod front;
+pub mod rights;
 pub mod scale;
 pub mod tutorial;
 
@@ -173,6 +174,11 @@ impl Cluster {
             bail!("kruise {}: {}", args.join(" "), said.err);
         }
         Ok(said.out)
+    }
+
+    /// `examples/deploy/kruise ARGS`: the programs as pods.
+    pub async fn deploy(&self, args: &[&str]) -> Result<String> {
+        self.script("deploy/kruise", args).await
     }
 
     /// `kubectl ARGS` with a manifest on standard input, successful or not.

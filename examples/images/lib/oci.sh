@@ -1,4 +1,5 @@
-# OCI images out of tar, gzip and sha256sum. An image is one layer: the program, /etc/passwd and /etc/group.
+# OCI images out of tar, gzip and sha256sum. An image is one layer: the program, /etc/passwd and /etc/group; and, of a program that
+# is not static, its libraries.
 # Blobs, layers and uploads are shared with the test images of examples/cluster.
 # shellcheck shell=bash
 
@@ -24,6 +25,13 @@ labels() { # PROGRAM
     "$CREATED" "${DESCRIPTION[$1]}" "$LICENSE" "$REVISION" "$SOURCE" "$1" "$VERSION"
 }
 
+# ROOT PROGRAM BINARY: any program of this machine, as small as it gets, and what it loads.
+put_dynamic() {
+  local library
+  strip -o "$1/$2" "$3"
+  while read -r library; do install -D -m 755 "$library" "$1$library"; done < <(ldd "$3" | grep -o '/[^ ]*')
+}
+
 # WORK PROGRAM ARCHITECTURE BINARY: adds its layer, configuration and manifest; a line of the index goes to WORK/entries.
 add_platform() {
   local work=$1 program=$2 platform root=$1/root diff size layer config manifest
@@ -32,14 +40,16 @@ add_platform() {
   mkdir -p "$root/etc"
   printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >"$root/etc/passwd"
   printf 'root:x:0:\nnonroot:x:65532:\n' >"$root/etc/group"
-  cp "$4" "$root/$program"
+  if [ -n "${FROM:-}" ]; then put_dynamic "$root" "$program" "$4"; else cp "$4" "$root/$program"; fi
   chmod 755 "$root/etc" "$root/$program"
   chmod 644 "$root/etc/passwd" "$root/etc/group"
-  plain_tar -C "$root" -cf "$work/layer" etc "$program"
+  # shellcheck disable=SC2046    # names without spaces: ours, and lib
+  plain_tar -C "$root" -cf "$work/layer" $(LC_ALL=C ls "$root")
   size=$(stat -c %s "$work/layer")
-  ((size <= MAX_SIZE[$program])) || die "the layer of $program for $3 has $size bytes, more than ${MAX_SIZE[$program]}"
+  [ -n "${FROM:-}" ] || ((size <= MAX_SIZE[$program])) ||
+    die "the layer of $program for $3 has $size bytes, more than ${MAX_SIZE[$program]}"
   diff=$(sha256 "$work/layer")
-  gzip -n -9 "$work/layer"
+  gzip -n "-${LEVEL:-9}" "$work/layer"
   layer=$(add_blob "$work" application/vnd.oci.image.layer.v1.tar+gzip "$work/layer.gz")
   printf '{"created":"%s",%s,"config":{"User":"%s","Entrypoint":["/%s"],"WorkingDir":"/","Labels":%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"%s","comment":"%s"}]}' \
     "$CREATED" "$platform" "${RUN_AS[$program]}" "$program" "$(labels "$program")" "$diff" "$CREATED" "$program and its users" >"$work/config"
@@ -55,7 +65,7 @@ build_index() {
   local work=$1 program=$2 architecture
   shift 2
   mkdir -p "$work/blobs"
-  for architecture; do add_platform "$work" "$program" "$architecture" "$CACHE/binaries/$architecture/$program"; done
+  for architecture; do add_platform "$work" "$program" "$architecture" "${FROM:-$CACHE/binaries/$architecture}/$program"; done
   printf '{"schemaVersion":2,"mediaType":"%s","manifests":[%s],"annotations":%s}' \
     "$INDEX_TYPE" "$(paste -sd, "$work/entries")" "$(labels "$program")" >"$work/top"
 }

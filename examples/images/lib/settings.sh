@@ -23,6 +23,13 @@ rust_target() { # ARCHITECTURE
   esac
 }
 
+host_architecture() {
+  local architecture
+  for architecture in "${ARCHITECTURES[@]}"; do
+    [ "$(rust_target "$architecture")" != "$HOST_TARGET" ] || echo "$architecture"
+  done
+}
+
 gcc_prefix() { # ARCHITECTURE
   case $1 in
     amd64) echo x86_64-linux-gnu ;;

@@ -1,0 +1,50 @@
+{{- define "kruise.labels" -}}
+app.kubernetes.io/name: kruise
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
+{{- end }}
+
+{{- define "kruise.image" -}}
+{{- $image := .image }}{{ $all := .root.Values.image }}
+{{- $host := $all.registry | trimSuffix "/" }}
+{{- if $all.china }}{{ $host = "openkruise-registry.cn-shanghai.cr.aliyuncs.com" }}{{ end }}
+{{- $tag := default (printf "v%s" .root.Chart.AppVersion) $image.tag }}
+{{- if $host }}{{ $host }}/{{ end }}{{ $image.repository }}{{ if hasPrefix "sha256:" $tag }}@{{ else }}:{{ end }}{{ $tag }}
+{{- end }}
+
+{{- /* "true" unless the gates, read like the programs read them, switch it off: the last word on a name counts. */}}
+{{- define "kruise.daemonEnabled" -}}
+{{- $on := "true" }}
+{{- range splitList "," .Values.featureGates }}
+{{- $pair := splitList "=" (. | trim) }}
+{{- if eq (first $pair | trim) "KruiseDaemon" }}
+{{- $on = ternary "true" "" (has (last $pair | trim) (list "1" "t" "T" "true" "TRUE" "True")) }}
+{{- end }}
+{{- end }}
+{{- $on }}
+{{- end }}
+
+{{- define "kruise.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The token of the pod itself: it names the pod, and admission goes by that; it ends with the pod. */}}
+{{- define "kruise.tokenVolume" -}}
+name: token
+projected:
+  defaultMode: 0444
+  sources:
+  - serviceAccountToken: {path: token, expirationSeconds: 3607}
+  - configMap:
+      name: kube-root-ca.crt
+      items: [{key: ca.crt, path: ca.crt}]
+  - downwardAPI:
+      items: [{path: namespace, fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}]
+{{- end }}

@@ -1,0 +1,387 @@
+//! The programs as pods, installed by the Helm chart. `examples/e2e/run --deployed` installs it and runs these, beside the tests
+//! that work with either installation. Those of `removal` come last: they take away what the others need.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kruise_e2e::{Cluster, TestNamespace, create_job, eventually, jobs, node_images, until, until_complete};
+use kube_client::{Api, Client};
+use kube_core::params::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "kruise-system";
+const MANAGER: &str = "kruise-controller-manager";
+const DAEMON: &str = "kruise-daemon";
+
+/// The cluster, if the programs are pods in it. Says so if not.
+async fn deployed() -> Result<Option<(Cluster, Client)>> {
+    if std::env::var_os("KRUISE_DEPLOYED").is_none() {
+        eprintln!("left out: the programs do not run as pods");
+        return Ok(None);
+    }
+    let cluster = Cluster::load().await?;
+    let client = cluster.client().await?;
+    Ok(Some((cluster, client)))
+}
+
+/// The pods of a program that are not on their way out.
+async fn pods(client: &Client, program: &str) -> Result<Vec<Pod>> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let of = match program {
+        DAEMON => "control-plane=daemon",
+        _ => "control-plane=controller-manager",
+    };
+    let mut found = api.list(&ListParams::default().labels(of)).await?.items;
+    found.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    Ok(found)
+}
+
+fn names(pods: &[Pod]) -> Vec<String> {
+    pods.iter().filter_map(|pod| pod.metadata.name.clone()).collect()
+}
+
+/// The name of the pod that leads, as the Lease has it.
+async fn leader(client: &Client) -> Result<Option<String>> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let lease = api.get_opt("kruise-manager").await?;
+    let holder = lease.and_then(|lease| lease.spec?.holder_identity);
+    Ok(holder
+        .filter(|holder| !holder.is_empty())
+        .map(|holder| holder.split('_').next().unwrap_or_default().to_owned()))
+}
+
+async fn ready_replicas(client: &Client) -> Result<Option<i32>> {
+    let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    Ok(api
+        .get(MANAGER)
+        .await?
+        .status
+        .and_then(|status| status.ready_replicas))
+}
+
+#[tokio::test]
+async fn two_replicas_are_ready_and_one_of_them_leads() -> Result<()> {
+    let Some((_, client)) = deployed().await? else {
+        return Ok(());
+    };
+    eventually("two replicas are ready", || async {
+        Ok(ready_replicas(&client).await? == Some(2))
+    })
+    .await?;
+    let replicas = names(&pods(&client, MANAGER).await?);
+    eventually("one of the replicas leads", || async {
+        Ok(leader(&client)
+            .await?
+            .is_some_and(|leader| replicas.contains(&leader)))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn nobody_but_the_daemon_is_root_and_nobody_gains_rights() -> Result<()> {
+    let Some((_, client)) = deployed().await? else {
+        return Ok(());
+    };
+    for program in [MANAGER, DAEMON] {
+        let found = pods(&client, program).await?;
+        ensure!(!found.is_empty(), "no pod of {program}");
+        for pod in found {
+            let pod = serde_json::to_value(&pod.spec)?;
+            let own = &pod["containers"][0]["securityContext"];
+            ensure!(own["readOnlyRootFilesystem"] == true, "{own}");
+            ensure!(own["allowPrivilegeEscalation"] == false, "{own}");
+            ensure!(own["capabilities"]["drop"] == json!(["ALL"]), "{own}");
+            let root = program == DAEMON;
+            ensure!(
+                (pod["securityContext"]["runAsUser"] == 0) == root,
+                "{program}: {:#}",
+                pod["securityContext"]
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_daemons_of_the_daemonset_pull_on_both_nodes() -> Result<()> {
+    let Some((cluster, client)) = deployed().await? else {
+        return Ok(());
+    };
+    let space = TestNamespace::create(&client).await?;
+    let image = format!("e2e/deployed:{}", space.name);
+    cluster.push(&image, &[]).await?;
+    let api = jobs(&client, &space.name);
+    create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
+    let job = until_complete(&api, "job").await?;
+    let nodes = cluster.nodes()?;
+    ensure!(job["status"]["succeeded"] == nodes.len(), "{:#}", job["status"]);
+    for node in &nodes {
+        ensure!(cluster.has_image(node, &image).await?, "{node} lacks it");
+    }
+    space.remove().await
+}
+
+fn spec(image: &str) -> Value {
+    json!({"image": image, "parallelism": 9, "completionPolicy": {"type": "Always"}})
+}
+
+/// With the token that a pod of the DaemonSet has: of the shared account, and bound to that pod.
+#[tokio::test]
+async fn a_daemon_may_not_write_the_status_of_another_node() -> Result<()> {
+    let Some((cluster, client)) = deployed().await? else {
+        return Ok(());
+    };
+    let found = pods(&client, DAEMON).await?;
+    let [pod, other, ..] = found.as_slice() else {
+        anyhow::bail!("two daemons are wanted, not {:?}", names(&found))
+    };
+    let node = |pod: &Pod| {
+        let spec = pod.spec.clone().unwrap_or_default();
+        spec.node_name.context("a pod without a node")
+    };
+    let bound_to =
+        json!({"kind": "Pod", "apiVersion": "v1", "name": pod.metadata.name, "uid": pod.metadata.uid});
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": [], "expirationSeconds": 600, "boundObjectRef": bound_to}});
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{DAEMON}/token");
+    let answer: Value = client
+        .request(http::Request::post(path).body(serde_json::to_vec(&request)?)?)
+        .await?;
+    let token = answer["status"]["token"].as_str().context("a token")?.to_owned();
+    let mut config = cluster.config(cluster.var("KUBECONFIG")?).await?;
+    config.auth_info = kube_client::config::AuthInfo {
+        token: Some(token.into()),
+        ..Default::default()
+    };
+    config.default_retry = false;
+    let api = node_images(&Client::try_from(config)?);
+    let (params, nothing) = (
+        PatchParams::default(),
+        Patch::Merge(json!({"metadata": {"annotations": {}}})),
+    );
+    api.patch_status(&node(pod)?, &params, &nothing)
+        .await
+        .context("its own status")?;
+    let refused = api.patch_status(&node(other)?, &params, &nothing).await;
+    let Err(kube_client::Error::Api(status)) = refused else {
+        anyhow::bail!("the status of another node was written: {refused:?}")
+    };
+    let told = format!(
+        "the agent of node {} may not write the status of node {}",
+        node(pod)?,
+        node(other)?
+    );
+    ensure!(
+        status.code == 403 && status.message.contains(&told),
+        "{}",
+        status.message
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_deleted_in_the_middle_of_a_job_is_followed_by_the_other_who_ends_it() -> Result<()> {
+    let Some((cluster, client)) = deployed().await? else {
+        return Ok(());
+    };
+    if !cluster.may_be_stopped()? {
+        return Ok(());
+    }
+    let space = TestNamespace::create(&client).await?;
+    let image = format!("e2e/failover:{}", space.name);
+    cluster.push(&image, &[]).await?;
+    let api = jobs(&client, &space.name);
+    eventually("there is a leader", || async {
+        Ok(leader(&client).await?.is_some())
+    })
+    .await?;
+    let first = leader(&client).await?.context("a leader")?;
+    cluster.cluster(&["registry", "pause", "open"]).await?;
+    let story = async {
+        create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
+        until(&api, "job", "active", |job| {
+            job.is_some_and(|job| job["status"]["active"].as_i64() > Some(0))
+        })
+        .await?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+        pods.delete(&first, &DeleteParams::default().grace_period(0))
+            .await?;
+        eventually("another leads", || async {
+            Ok(leader(&client).await?.is_some_and(|leader| leader != first))
+        })
+        .await
+    };
+    let told: Result<()> = story.await;
+    cluster.cluster(&["registry", "resume", "open"]).await?;
+    told?;
+    let job = until_complete(&api, "job").await?;
+    ensure!(
+        job["status"]["succeeded"] == cluster.nodes()?.len(),
+        "{:#}",
+        job["status"]
+    );
+    eventually("two replicas are ready again", || async {
+        Ok(ready_replicas(&client).await? == Some(2))
+    })
+    .await?;
+    space.remove().await
+}
+
+#[tokio::test]
+async fn an_upgrade_rolls_the_pods_and_keeps_jobs_and_definitions() -> Result<()> {
+    let Some((cluster, client)) = deployed().await? else {
+        return Ok(());
+    };
+    let space = TestNamespace::create(&client).await?;
+    let image = format!("e2e/upgrade:{}", space.name);
+    cluster.push(&image, &[]).await?;
+    let api = jobs(&client, &space.name);
+    create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
+    let job = until_complete(&api, "job").await?;
+    let (managers, daemons) = (
+        names(&pods(&client, MANAGER).await?),
+        names(&pods(&client, DAEMON).await?),
+    );
+    let definitions = definitions(&cluster).await?;
+
+    cluster
+        .deploy(&[
+            "up",
+            "--set",
+            "manager.log.level=3",
+            "--set",
+            "daemon.log.level=3",
+        ])
+        .await?;
+    for (program, before) in [(MANAGER, managers), (DAEMON, daemons)] {
+        let now = names(&pods(&client, program).await?);
+        ensure!(now.len() == before.len(), "{before:?}, then {now:?}");
+        ensure!(
+            !now.iter().any(|pod| before.contains(pod)),
+            "{program} was not rolled"
+        );
+    }
+    let after = api.get("job").await?;
+    ensure!(after.metadata.uid.as_deref() == job["metadata"]["uid"].as_str());
+    ensure!(after.data["status"]["completionTime"] == job["status"]["completionTime"]);
+    ensure!(
+        self::definitions(&cluster).await? == definitions,
+        "CRDs were touched"
+    );
+    // And they work.
+    create_job(&api, "again", spec(&cluster.image(&image)?)).await?;
+    until_complete(&api, "again").await?;
+    space.remove().await
+}
+
+/// Name, uid and conversion of our definitions: what an upgrade must leave alone.
+async fn definitions(cluster: &Cluster) -> Result<Vec<Value>> {
+    let said = cluster.kubectl(&["get", "crd", "-o", "json"], "").await?;
+    ensure!(said.ok, "{}", said.err);
+    let list: Value = serde_json::from_str(&said.out)?;
+    let items = list["items"].as_array().context("a list of definitions")?;
+    Ok(items
+        .iter()
+        .filter(|crd| crd["spec"]["group"] == "apps.kruise.io")
+        .map(|crd| {
+            json!([
+                crd["metadata"]["name"],
+                crd["metadata"]["uid"],
+                crd["spec"]["conversion"]
+            ])
+        })
+        .collect())
+}
+
+mod removal {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_the_gate_nothing_runs_on_nodes_and_new_jobs_are_refused() -> Result<()> {
+        let Some((cluster, client)) = deployed().await? else {
+            return Ok(());
+        };
+        let space = TestNamespace::create(&client).await?;
+        let api = jobs(&client, &space.name);
+        create_job(&api, "old", spec(&cluster.image("e2e/old:1")?)).await?;
+        cluster
+            .deploy(&["up", "--set", "featureGates=KruiseDaemon=false"])
+            .await?;
+        let daemons: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
+        ensure!(
+            daemons.get_opt(DAEMON).await?.is_none(),
+            "the DaemonSet is still there"
+        );
+        // The last of the replicas with other gates may answer for a moment.
+        let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "ImagePullJob",
+            "metadata": {"name": "new"}, "spec": spec(&cluster.image("e2e/new:1")?)});
+        let (object, dry) = (
+            serde_json::from_value(object)?,
+            PostParams {
+                dry_run: true,
+                ..Default::default()
+            },
+        );
+        eventually("new jobs are refused", || async {
+            match api.create(&dry, &object).await {
+                Ok(_) => Ok(false),
+                Err(kube_client::Error::Api(status)) => Ok(status
+                    .message
+                    .contains("the feature gate KruiseDaemon is off, so no node would pull")),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
+        ensure!(api.get_opt("old").await?.is_some(), "a job is gone");
+        api.delete("old", &DeleteParams::default()).await?;
+        cluster.deploy(&["up"]).await?;
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn uninstalled_it_leaves_definitions_and_jobs_and_is_installed_over_them() -> Result<()> {
+        let Some((cluster, client)) = deployed().await? else {
+            return Ok(());
+        };
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/kept:{}", space.name);
+        cluster.push(&image, &[]).await?;
+        let api = jobs(&client, &space.name);
+        create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
+        let job = until_complete(&api, "job").await?;
+        let before = definitions(&cluster).await?;
+        ensure!(!before.is_empty(), "no definitions");
+
+        cluster.deploy(&["down"]).await?;
+        let left = cluster
+            .kubectl(
+                &[
+                    "get",
+                    "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations",
+                    "-l",
+                    "app.kubernetes.io/instance=kruise",
+                    "-o",
+                    "name",
+                ],
+                "",
+            )
+            .await?;
+        ensure!(left.ok && left.out.is_empty(), "left over: {}", left.out);
+        // The names alone: who converted is gone as well.
+        let names = |all: &[Value]| -> Vec<Value> { all.iter().map(|one| one[1].clone()).collect() };
+        ensure!(
+            names(&definitions(&cluster).await?) == names(&before),
+            "definitions are gone"
+        );
+        let kept = api.get("job").await?;
+        ensure!(kept.metadata.uid.as_deref() == job["metadata"]["uid"].as_str());
+
+        cluster.deploy(&["up"]).await?;
+        let kept = api.get("job").await?;
+        ensure!(kept.data["status"]["completionTime"] == job["status"]["completionTime"]);
+        create_job(&api, "again", spec(&cluster.image(&image)?)).await?;
+        until_complete(&api, "again").await?;
+        space.remove().await
+    }
+}
