@@ -8,6 +8,7 @@ use kruise_core::runtime::RuntimeMetrics;
 use kruise_core::webhook::WebhookMetrics;
 use kruise_docs::repository;
 use kruise_imagepull::agent::AgentMetrics;
+use kruise_sidecar::controller::UpgradeMetrics;
 use kruise_sidecar::webhook::InjectionMetrics;
 use prometheus_client::registry::Registry;
 
@@ -19,6 +20,7 @@ fn metrics() -> BTreeSet<String> {
     RuntimeMetrics::register(&mut registry);
     WebhookMetrics::register(&mut registry);
     InjectionMetrics::register(&mut registry);
+    UpgradeMetrics::register(&mut registry);
     AgentMetrics::register(&mut registry);
     let text = format!("{registry:?}");
     let quoted = |text: &str| text.split('"').nth(1).map(str::to_owned);

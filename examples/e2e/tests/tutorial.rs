@@ -6,10 +6,10 @@ use kruise_e2e::tutorial::{Step, steps};
 use kruise_e2e::{Cluster, PATIENCE, Said};
 use tokio::time::{Instant, sleep};
 
-async fn run(cluster: &Cluster, step: &Step) -> Said {
+async fn run(cluster: &Cluster, step: &Step) -> anyhow::Result<Said> {
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let script = format!("cd \"$0\"; {}", step.command);
-    cluster.command("bash", &["-c", &script, ROOT], "").await.unwrap()
+    cluster.command("bash", &["-c", &script, ROOT], "").await
 }
 
 /// Commands that only look are run until what they show is there, as a person would.
@@ -31,7 +31,7 @@ async fn every_line_of_the_tutorial_does_what_it_says() {
     for step in &steps {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said = run(&cluster, step).await;
+            let said = run(&cluster, step).await.unwrap();
             let printed = format!("{}\n{}", said.out, said.err);
             if step.matches(printed.trim()) {
                 break;
