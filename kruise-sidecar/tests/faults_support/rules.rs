@@ -129,12 +129,11 @@ impl Memory {
                 self.down.remove(&key);
             }
             if let Some(before) = self.pods.get(&key).filter(|before| before.hash != now.hash) {
-                if now.version < before.version {
+                if now.version <= before.version {
+                    let (pod, was) = (name(pod), before.version);
                     return Err(format!(
-                        "{} went back from v{} to v{}",
-                        name(pod),
-                        before.version,
-                        now.version
+                        "{pod} came from v{was} to v{} of {}",
+                        now.version, set.name
                     ));
                 }
                 match before.available && !now.available {

@@ -97,6 +97,11 @@ impl Scenario for SidecarScenario {
                 create(&pods, rigid.app, number).await;
                 create(&pods, logs.app, number).await;
             }
+            // Pods that have just become ready go first, so that the order changes all the time.
+            let restarted = format!("web-{}", random.below(PODS));
+            if random.chance(0.7) {
+                world.cluster.crash_container(NAMESPACE, &restarted, "main");
+            }
             let node = format!("node-{}", random.below(3));
             let number = random.below(PODS);
             match random.below(20) {
