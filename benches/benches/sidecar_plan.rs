@@ -126,7 +126,9 @@ fn plans(c: &mut Criterion) {
                 .all(|pod| membership(&target, pod, &namespace).is_ok())
         );
         let mut roster = Roster::new(target.clone());
-        pods.iter().for_each(|pod| roster.put(pod));
+        pods.iter().for_each(|pod| {
+            roster.put(pod);
+        });
         let plan = roster.plan(Mode::Current);
         assert!(!plan.updates().is_empty());
         assert_eq!(plan, plan_upgrade(&target, &pods, Mode::Current));
@@ -140,7 +142,11 @@ fn plans(c: &mut Criterion) {
         let mut changes = pods.iter().cycle();
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::new("put", count), |b| {
-            b.iter(|| changes.next().into_iter().for_each(|pod| roster.put(pod)));
+            b.iter(|| {
+                changes.next().into_iter().for_each(|pod| {
+                    roster.put(pod);
+                })
+            });
         });
     }
     let slim: Arc<SlimPod> = Arc::new(from_json(pod(1, &set)));

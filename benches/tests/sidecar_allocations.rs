@@ -61,7 +61,9 @@ fn a_plan_allocates_nothing_per_pod() {
     let [few, many] = [100, 3_000].map(|count| {
         let pods = pods(&set, count);
         let mut roster = Roster::new(target.clone());
-        pods.iter().for_each(|pod| roster.put(pod));
+        pods.iter().for_each(|pod| {
+            roster.put(pod);
+        });
         // The first plan of all also makes the seeds of the hash maps.
         assert_eq!(roster.plan(Mode::Current).updates().len(), count / 10);
         let by_roster = allocations_of(|| drop(black_box(roster.plan(Mode::Current))));
@@ -81,7 +83,13 @@ fn keeping_a_roster_allocates_at_most_twice_per_change() {
     let (set, target) = target();
     let pods = pods(&set, 1_000);
     let mut roster = Roster::new(target);
-    pods.iter().for_each(|pod| roster.put(pod));
-    let again = allocations_of(|| pods.iter().for_each(|pod| roster.put(pod)));
+    pods.iter().for_each(|pod| {
+        roster.put(pod);
+    });
+    let again = allocations_of(|| {
+        pods.iter().for_each(|pod| {
+            roster.put(pod);
+        })
+    });
     assert!(again <= 2 * pods.len(), "{again} allocations");
 }

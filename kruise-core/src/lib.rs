@@ -72,6 +72,7 @@
 //! * [`runtime`] — caches with indexes and tombstones, the queue, controllers, expectations, tasks, clock, metrics.
 //! * [`manager`] — API clients with limits and retries, events, leader election, health, and what composes all of it.
 //! * [`policy`] — which of many objects are changed next, and how many: selectors, ranks, priorities, scatter, partition, budget.
+//! * [`revision`] — the history of a workload as ControllerRevisions.
 //! * [`webhook`] — admission and conversion, the HTTPS server, its certificates and configurations.
 //! * [`gates`] — feature gates.
 //! * [`api`] — names on the wire.
@@ -98,6 +99,7 @@ pub mod api;
 pub mod gates;
 pub mod manager;
 pub mod policy;
+pub mod revision;
 pub mod runtime;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -39,7 +39,10 @@ impl Converter for Sizes {
 
 fn converter() -> Router {
     Router::builder()
-        .convert(Conversion::new("/convert", "boxes.example.com"), Sizes)
+        .convert(
+            Conversion::new("/convert", "boxes.example.com").serves("v1beta1"),
+            Sizes,
+        )
         .build()
         .unwrap()
 }
@@ -135,7 +138,9 @@ async fn the_definition_gets_the_converter_once() {
     const DEFINITION: &str = "customresourcedefinitions/boxes.example.com";
     let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "boxes.example.com", "resourceVersion": "5"},
-        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"}, "versions": [],
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
+            "versions": [{"name": "v1", "served": true, "storage": true}, {"name": "v1beta1", "served": false, "storage": false},
+                {"name": "v1alpha1", "served": false, "storage": false}],
             "conversion": {"strategy": "None"}}});
     api.put(DEFINITION, definition);
     let target = Target::Service {
@@ -159,8 +164,24 @@ async fn the_definition_gets_the_converter_once() {
         conversion["webhook"]["clientConfig"]["service"]["path"],
         "/convert"
     );
+    let served = || -> Vec<bool> {
+        let versions = api.object(DEFINITION)["spec"]["versions"].clone();
+        let versions = versions.as_array().unwrap().iter();
+        versions.map(|version| version["served"] == true).collect()
+    };
+    assert_eq!(
+        served(),
+        [true, true, false],
+        "what needs the converter comes with it"
+    );
     let written = api.writes();
     writer.write().await.unwrap();
     assert_eq!(api.writes(), written, "nothing differs, but it was written again");
+    // As when the manifest is applied anew.
+    api.change(DEFINITION, |definition| {
+        definition["spec"]["versions"][1]["served"] = json!(false)
+    });
+    writer.write().await.unwrap();
+    assert_eq!(served(), [true, true, false]);
     drop(shared);
 }

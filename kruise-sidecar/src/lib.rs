@@ -16,6 +16,7 @@
 //! * `resourcesPolicy` is refused, and sets are no canaries of others.
 
 pub mod api;
+pub mod controller;
 pub mod inject;
 pub mod plan;
 pub mod webhook;

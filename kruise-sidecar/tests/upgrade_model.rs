@@ -168,7 +168,7 @@ proptest! {
         let target = Arc::new(Target::compile(&set, HashForm::default()));
         let mut roster = Roster::new(target.clone());
         let mut held: Vec<Option<Arc<SidecarPod>>> = pods(&set, &of).into_iter().map(Some).collect();
-        held.iter().flatten().for_each(|pod| roster.put(pod));
+        held.iter().flatten().for_each(|pod| assert!(roster.put(pod), "a new pod"));
         for (at, change) in changes {
             if held.is_empty() {
                 break;
@@ -176,9 +176,14 @@ proptest! {
             let at = at.index(held.len());
             let name = format!("p{at:04}");
             held[at] = change.map(|pod| pods(&set, &[Pod { name: name.clone(), ..pod }]).remove(0));
-            match &held[at] {
+            let before = roster.plan(Mode::Current);
+            let changed = match &held[at] {
                 Some(pod) => roster.put(pod),
                 None => roster.remove(&kruise_core::runtime::ObjectKey::new("shop", name)),
+            };
+            prop_assert!(changed || roster.plan(Mode::Current) == before);
+            if let Some(pod) = &held[at] {
+                prop_assert!(roster.holds(pod) && !roster.put(pod), "the same again changes nothing");
             }
         }
         let held: Vec<Arc<SidecarPod>> = held.into_iter().flatten().collect();

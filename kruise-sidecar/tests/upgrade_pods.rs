@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use kruise_core::api::int_or_percent::Mode;
 use kruise_sidecar::api::{HashForm, InPlaceStates, InjectedHashes, Mismatch, NamespaceFacts, SidecarSet};
 use kruise_sidecar::plan::upgrade::{
-    Counts, PatchError, PodPatch, Stamp, Unmatched, membership, plan_upgrade, upgradable, upgrade_patch,
+    Counts, PatchError, PodPatch, Stamp, Unmatched, may_change_upgradable, membership, plan_upgrade,
+    upgradable, upgrade_patch,
 };
 use kruise_sidecar::plan::{SidecarPod, Target};
 use serde_json::{Value, json};
@@ -416,12 +417,14 @@ fn the_condition_is_written_when_it_changes() {
         ..Pod::old(0)
     }
     .of(&set);
-    let wanted = upgradable(&pod(object.clone()), find).expect("to be written");
+    let stuck = pod(object.clone());
+    assert!(may_change_upgradable(&stuck, &target));
+    let wanted = upgradable(&stuck, find).expect("to be written");
     assert_eq!(
         (wanted.holds, wanted.reason(), wanted.message.as_str()),
         (false, "UpdateImmutableField", r#"{"logs":false}"#)
     );
-    let patch = wanted.to_strategic_merge(stamp().now);
+    let patch = wanted.to_strategic_merge(&stuck, stamp().now);
     assert_eq!(
         patch["status"]["conditions"][0],
         json!({"type": "SidecarSetUpgradable", "status": "False", "reason": "UpdateImmutableField", "message": r#"{"logs":false}"#,

@@ -310,6 +310,27 @@ async fn an_update_of_a_pod_is_left_alone_even_if_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_pod_of_an_excluded_namespace_is_left_alone_even_if_it_is_sent() {
+    let live = LiveSets::new(LiveConfig::default());
+    live.put(logs().into());
+    let injector = PodInjector::new(live.clone(), Arc::new(SystemClock));
+    let server = server();
+    // As before Kubernetes 1.21, where no label says the name of a namespace: the selectors leave nothing out.
+    let mut config = PodHookConfig::default();
+    let excluded = std::mem::take(&mut config.excluded_namespaces);
+    let hook = config.hook(None);
+    let router = Router::builder().patch(hook, injector.excluding(&excluded));
+    server.webhooks(router.build().unwrap());
+    let web = pod("web", json!({"app": "web"}));
+    let system = create(&server, "kube-system", &web).await.unwrap();
+    let shop = create(&server, "shop", &web).await.unwrap();
+    assert_eq!(
+        (names(&system), names(&shop)),
+        (vec!["main"], vec!["shipper", "main"])
+    );
+}
+
+#[tokio::test]
 async fn scopes_follow_the_sets() {
     let live = LiveSets::new(LiveConfig::default());
     let config = PodHookConfig::default();

@@ -4,6 +4,7 @@
 mod inject_support;
 
 use inject_support::set;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kruise_core::runtime::{Cache, CacheWriter};
 use kruise_core::testing::apiserver::ApiServer;
 use kruise_core::webhook::Router;
@@ -155,29 +156,58 @@ async fn a_revision_that_is_asked_for_must_be_there_if_that_is_looked_at() {
 }
 
 #[tokio::test]
-async fn with_the_gate_off_sets_are_taken_with_a_warning() {
-    use tower::ServiceExt;
+async fn openkruises_configmap_says_which_annotations_sets_may_patch() {
+    let map = |text: &str| -> ConfigMap {
+        serde_json::from_value(
+            json!({"metadata": {"namespace": "kruise-system", "name": "kruise-configuration"},
+            "data": {"SidecarSet_PatchPodMetadata_WhiteList": text, "other": "?"}}),
+        )
+        .unwrap()
+    };
+    let (cache, held) = Cache::offline([]);
+    let world = World::new(|rules| rules.configuration(&cache));
+    let mut patching = spec("c");
+    patching["patchPodMetadata"] = json!([{"annotations": {"example.com/a": "1"}, "patchPolicy": "Retain"}]);
+    for text in [
+        None,
+        Some("{"),
+        Some(r#"{"rules": [{"allowedAnnotationKeyExprs": ["^other/"]}]}"#),
+    ] {
+        text.into_iter().for_each(|text| held.apply(map(text)));
+        let told = world.create("s", patching.clone()).await.unwrap_err();
+        assert!(told.contains("spec.patchPodMetadata"), "{told}");
+    }
+    held.apply(map(
+        r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example.com/"]}]}"#,
+    ));
+    world.create("s", patching).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_the_gate_off_sets_are_refused_and_what_is_there_can_go() {
+    // As they were stored while the gate was on, by a program that filled in nothing.
+    let server = ApiServer::default();
+    server.serve_definition(&kruise_sidecar::api::crd(None));
+    server.seed_object(&set("logs", spec("c")));
     let mut rules = SetRules::new(LiveSets::new(LiveConfig::default()));
     rules.pod_webhook = false;
-    let router = register_sets(Router::builder(), rules).build().unwrap();
-    let mut object = set("logs", spec("c"));
-    kruise_sidecar::api::default_sidecar_set(&mut object, Default::default());
-    let kind = json!({"group": "apps.kruise.io", "version": "v1alpha1", "kind": "SidecarSet"});
-    let resource = json!({"group": "apps.kruise.io", "version": "v1alpha1", "resource": "sidecarsets"});
-    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-        "uid": "1", "operation": "CREATE", "kind": kind, "resource": resource, "object": object,
-    }});
-    let request = http::Request::post("/validate-apps-kruise-io-v1alpha1-sidecarset");
-    let request = request
-        .header("content-type", "application/json")
-        .body(review.to_string())
+    server.webhooks(register_sets(Router::builder(), rules).build().unwrap());
+    let sets: Api<SidecarSet> = Api::all(server.client());
+    let patch = async |patch: Value| {
+        let done = sets
+            .patch("logs", &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        done.map_err(|error| error.to_string())
+    };
+    let off = "the feature gate PodWebhook is off, so no pod would be injected";
+    let made = sets.create(&PostParams::default(), &set("two", spec("d"))).await;
+    assert!(made.unwrap_err().to_string().contains(off));
+    let changed = json!({"spec": {"updateStrategy": {"paused": true}}});
+    assert!(patch(changed.clone()).await.unwrap_err().contains(off));
+    patch(json!({"metadata": {"labels": {"a": "b"}, "finalizers": ["example.com/wait"]}}))
+        .await
         .unwrap();
-    let body = router.oneshot(request).await.unwrap().into_body();
-    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
-    let answer: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(answer["response"]["allowed"], true);
-    assert_eq!(
-        answer["response"]["warnings"],
-        json!(["the feature gate PodWebhook is off, so no pod is injected"])
-    );
+    sets.delete("logs", &Default::default()).await.unwrap();
+    patch(json!({"metadata": {"finalizers": null}})).await.unwrap();
+    assert!(sets.get_opt("logs").await.unwrap().is_none());
 }

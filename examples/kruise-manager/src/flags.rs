@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
-use kruise_core::gates::GateRegistry;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use kruise_core::gates::{Gate, GateRegistry, Stage};
+use kruise_core::webhook::OnFailure;
 use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
 use kruise_support::flags::{Refused, duration, listen};
 use kruise_support::logging::LogFlags;
 
-/// Runs the controllers and webhooks of ImagePullJob and NodeImage.
+/// Runs the controllers and webhooks of SidecarSet, ImagePullJob and NodeImage.
 ///
 /// Any number of replicas may run: all serve webhooks, and the one that holds the Lease runs the controllers.
 #[derive(Debug, Clone, Parser)]
@@ -33,10 +34,47 @@ pub(crate) struct Flags {
     pub(crate) run: Run,
 }
 
-/// The gates that mean something to this program. `PodWebhook` is known, so that OpenKruise's manifests can turn it off.
+/// Lets SidecarSets patch any annotation of pods where no whitelist is given.
+pub(crate) const PATCH_ANY_METADATA: Gate = Gate::new("SidecarSetPatchPodMetadataDefaultsAllowed");
+/// Sorts the sidecars of all sets by name.
+pub(crate) const SORT_SIDECARS: Gate = Gate::new("EnableSortSidecarContainerByName");
+
+/// The gates that mean something to this program.
 pub(crate) fn gate_registry() -> GateRegistry {
     let kinds = std::env::var("CUSTOM_RESOURCE_ENABLE").ok();
-    GateRegistry::kruise().custom_resource_enable(kinds.as_deref())
+    GateRegistry::kruise()
+        .gate(
+            PATCH_ANY_METADATA,
+            false,
+            Stage::Alpha,
+            "Without a whitelist, SidecarSets may patch any annotation of pods.",
+        )
+        .gate(
+            SORT_SIDECARS,
+            false,
+            Stage::Alpha,
+            "Sidecars of all sets are sorted by name, not by set.",
+        )
+        .custom_resource_enable(kinds.as_deref())
+}
+
+/// What becomes of a pod for which the webhook gives no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum FailurePolicy {
+    /// It is refused.
+    Fail,
+    /// It is created without its sidecars.
+    Ignore,
+}
+
+impl From<FailurePolicy> for OnFailure {
+    fn from(policy: FailurePolicy) -> Self {
+        match policy {
+            FailurePolicy::Fail => Self::Deny,
+            FailurePolicy::Ignore => Self::Allow,
+        }
+    }
 }
 
 /// What else the program can do.
@@ -125,9 +163,27 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     pub(crate) nodeimage_workers: u16,
 
+    /// How many SidecarSets are worked on at once.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    pub(crate) sidecarset_workers: u16,
+
     /// How long a node must be Ready before it gets a NodeImage.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Limits")]
     pub(crate) nodeimage_creation_delay: Duration,
+
+    /// What becomes of a pod that a SidecarSet selects when the webhook gives no answer. Pods of no set never depend on it.
+    #[arg(
+        long,
+        env = "POD_WEBHOOK_FAILURE_POLICY",
+        value_name = "POLICY",
+        default_value = "Ignore",
+        help_heading = "Webhooks"
+    )]
+    pub(crate) pod_webhook_failure_policy: FailurePolicy,
+
+    /// How long between two looks for pods that lack a sidecar.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, help_heading = "Limits")]
+    pub(crate) injection_audit_interval: Duration,
 
     /// Address that the API server reaches the webhooks by. Empty: through the Service of --webhook-service.
     #[arg(
@@ -205,10 +261,6 @@ pub(crate) const REFUSED: &[Refused] = &[
     },
     Refused {
         name: "daemonset-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "sidecarset-workers",
         why: WORKLOAD,
     },
     Refused {
@@ -308,5 +360,17 @@ mod tests {
     #[test]
     fn zero_workers_are_refused() {
         assert!(parse(&["--imagepulljob-workers=0"]).is_err());
+        assert!(parse(&["--sidecarset-workers=0"]).is_err());
+    }
+
+    #[test]
+    fn the_failure_policy_is_the_users_choice() {
+        let policy = |args: &[&str]| parse(args).map(|flags| flags.run.pod_webhook_failure_policy);
+        assert_eq!(policy(&[]).unwrap(), FailurePolicy::Ignore);
+        assert_eq!(
+            policy(&["--pod-webhook-failure-policy=Fail"]).unwrap(),
+            FailurePolicy::Fail
+        );
+        assert!(policy(&["--pod-webhook-failure-policy=fail"]).is_err());
     }
 }

@@ -1,14 +1,11 @@
 //! The part of the manager that pulls images.
 
-use std::sync::Arc;
-
 use anyhow::Result;
 use kruise_core::api::names::DAEMON;
-use kruise_core::manager::{ClientFactory, EventRecorder, Manager};
-use kruise_core::runtime::{CacheBuilder, Clock, RuntimeMetrics};
+use kruise_core::manager::Manager;
+use kruise_core::runtime::{Cache, CacheBuilder, SlimPod};
 use kruise_imagepull::api::{ImageListPullJob, ImagePullJob};
 use kruise_imagepull::caches;
-use kruise_imagepull::events::{EventSink, Note};
 use kruise_imagepull::guard::NodeGuard;
 use kruise_imagepull::job::{JobConfig, JobDependencies, job_controller};
 use kruise_imagepull::list::{ListConfig, ListDependencies, list_controller};
@@ -17,18 +14,18 @@ use kruise_imagepull::secrets::{SecretConfig, SecretDependencies, secret_control
 use kruise_support::config::cache_config;
 use kube_client::Api;
 
-use crate::flags::Run;
+use crate::wire::Base;
 
 /// Adds the caches and controllers of image pulls to `manager`. Returns what keeps node agents apart at admission.
-pub(crate) fn add(
-    manager: &mut Manager,
-    flags: &Run,
-    clients: &ClientFactory,
-    leader_clients: &ClientFactory,
-    clock: &Arc<dyn Clock>,
-    recorder: &EventRecorder,
-    metrics: &RuntimeMetrics,
-) -> Result<NodeGuard> {
+pub(crate) fn add(manager: &mut Manager, base: &Base<'_>, pods: &Cache<SlimPod>) -> Result<NodeGuard> {
+    let Base {
+        flags,
+        clients,
+        leader_clients,
+        clock,
+        metrics,
+        ..
+    } = base;
     let reader = clients.client("cache")?;
     let seed = u64::from(std::process::id());
     let config = cache_config(seed);
@@ -50,10 +47,6 @@ pub(crate) fn add(
         .config(config.clone())
         .metrics(metrics)
         .build();
-    let (pods, pod_driver) = caches::pod_cache(reader.clone())
-        .config(config.clone())
-        .metrics(metrics)
-        .build();
     let (copies, copy_driver) = caches::secret_copy_cache(reader.clone(), &flags.daemon_config_namespace)
         .config(config.clone())
         .metrics(metrics)
@@ -64,7 +57,6 @@ pub(crate) fn add(
         .cache(&lists, list_driver)
         .cache(&node_images, node_image_driver)
         .cache(&nodes, node_driver)
-        .cache(&pods, pod_driver)
         .cache(&copies, copy_driver);
 
     let mut config = JobConfig::default();
@@ -77,9 +69,9 @@ pub(crate) fn add(
         node_images: node_images.clone(),
         pods: Some(pods.clone()),
         secret_copies: copies.clone(),
-        clock: clock.clone(),
-        events: sink(recorder, "imagepulljob-controller"),
-        metrics: Some(metrics.clone()),
+        clock: (*clock).clone(),
+        events: base.events("imagepulljob-controller"),
+        metrics: Some((*metrics).clone()),
     };
     manager.on_leader(job_controller(dependencies, config)?);
 
@@ -87,9 +79,9 @@ pub(crate) fn add(
         client: leader_clients.client("imagelistpulljob-controller")?,
         lists,
         jobs: jobs.clone(),
-        clock: clock.clone(),
-        events: sink(recorder, "imagelistpulljob-controller"),
-        metrics: Some(metrics.clone()),
+        clock: (*clock).clone(),
+        events: base.events("imagelistpulljob-controller"),
+        metrics: Some((*metrics).clone()),
     };
     manager.on_leader(list_controller(dependencies, ListConfig::default())?);
 
@@ -100,7 +92,7 @@ pub(crate) fn add(
         client: leader_clients.client("imagepull-secret-controller")?,
         copies,
         jobs: jobs.clone(),
-        metrics: Some(metrics.clone()),
+        metrics: Some((*metrics).clone()),
     };
     manager.on_leader(secret_controller(dependencies, config)?);
 
@@ -113,21 +105,10 @@ pub(crate) fn add(
         node_images,
         nodes,
         jobs,
-        clock: clock.clone(),
-        events: sink(recorder, "nodeimage-controller"),
-        metrics: Some(metrics.clone()),
+        clock: (*clock).clone(),
+        events: base.events("nodeimage-controller"),
+        metrics: Some((*metrics).clone()),
     };
     manager.on_leader(node_image_controller(dependencies, config)?);
-    Ok(NodeGuard::new(&flags.pod_namespace, DAEMON, pods))
-}
-
-fn sink(recorder: &EventRecorder, source: &str) -> EventSink {
-    let recorder = recorder.source(source);
-    EventSink::new(move |note: Note| {
-        if note.warning {
-            recorder.warning(&note.about, note.reason, note.message);
-        } else {
-            recorder.normal(&note.about, note.reason, note.message);
-        }
-    })
+    Ok(NodeGuard::new(&flags.pod_namespace, DAEMON, pods.clone()))
 }

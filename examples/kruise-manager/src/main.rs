@@ -1,8 +1,10 @@
-//! The sample manager: controllers and webhooks of ImagePullJob and NodeImage.
+//! The sample manager: controllers and webhooks of SidecarSet, ImagePullJob and NodeImage.
 
+mod audit;
 mod crds;
 mod flags;
 mod imagepull;
+mod sidecar;
 mod webhooks;
 mod wire;
 

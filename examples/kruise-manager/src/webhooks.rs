@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
-use kruise_core::gates::{Gates, KRUISE_DAEMON};
-use kruise_core::manager::{ClientFactory, Manager};
-use kruise_core::runtime::Clock;
+use kruise_core::gates::KRUISE_DAEMON;
+use kruise_core::manager::Manager;
 use kruise_core::webhook::server::{
     Certificates, ConfigurationWriter, FolderCertificates, KubeSecret, Server, ServerConfig,
     SharedCertificates, SharedConfig, Target, WriterConfig,
@@ -17,23 +16,24 @@ use kruise_imagepull::guard::{self, NodeGuard};
 use kruise_imagepull::webhook;
 use kube_client::Api;
 
-use crate::flags::Run;
+use crate::sidecar::Admission;
+use crate::wire::Base;
 
 /// Adds the webhook server, its certificates and its configurations to `manager`.
 pub(crate) async fn add(
     manager: &mut Manager,
-    flags: &Run,
-    gates: &Gates,
-    clients: &ClientFactory,
-    clock: Arc<dyn Clock>,
+    base: &Base<'_>,
     metrics: &WebhookMetrics,
     guard: Option<NodeGuard>,
+    sidecars: Admission,
 ) -> Result<()> {
-    let enabled = gates.is_enabled(KRUISE_DAEMON);
+    let (flags, clients, clock) = (base.flags, base.clients, base.clock.clone());
+    let enabled = base.gates.is_enabled(KRUISE_DAEMON);
     let mut router = webhook::register(Router::builder().metrics(metrics), clock.clone(), enabled);
     if let Some(guard) = guard {
         router = guard::register(router, guard);
     }
+    router = sidecars.register(router);
     let router = router.build()?;
     let target = if flags.webhook_host.is_empty() {
         Target::Service {

@@ -3,20 +3,59 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use kruise_core::gates::KRUISE_DAEMON;
+use kruise_core::gates::{Gates, KRUISE_DAEMON};
 use kruise_core::manager::{
     ClientConfig, ClientFactory, ElectionConfig, EventConfig, EventRecorder, LeaderElection, Manager,
     ManagerConfig, ManagerMetrics, without_retry,
 };
-use kruise_core::runtime::{Clock, RuntimeMetrics, SystemClock};
+use kruise_core::runtime::{Cache, Clock, EventSink, Note, RuntimeMetrics, SlimPod, SystemClock};
 use kruise_core::webhook::WebhookMetrics;
-use kruise_support::{config::client_config, http};
+use kruise_imagepull::caches::pod_cache;
+use kruise_support::config::{cache_config, client_config};
+use kruise_support::http;
 use kube_client::Client;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::flags::{Run, gate_registry};
-use crate::{imagepull, webhooks};
+use crate::{imagepull, sidecar, webhooks};
+
+/// What the parts of the manager are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Base<'a> {
+    pub(crate) flags: &'a Run,
+    pub(crate) gates: &'a Gates,
+    pub(crate) clients: &'a ClientFactory,
+    /// These write only while this process is the leader.
+    pub(crate) leader_clients: &'a ClientFactory,
+    pub(crate) clock: &'a Arc<dyn Clock>,
+    recorder: &'a EventRecorder,
+    pub(crate) metrics: &'a RuntimeMetrics,
+}
+
+impl Base<'_> {
+    /// Where the Events of a component go.
+    pub(crate) fn events(&self, source: &str) -> EventSink {
+        let recorder = self.recorder.source(source);
+        EventSink::new(move |note: Note| {
+            if note.warning {
+                recorder.warning(&note.about, note.reason, note.message);
+            } else {
+                recorder.normal(&note.about, note.reason, note.message);
+            }
+        })
+    }
+
+    /// The one cache of pods of the process.
+    fn pods(&self, manager: &mut Manager) -> Result<Cache<SlimPod>> {
+        let (pods, driver) = pod_cache(self.clients.client("cache")?)
+            .config(cache_config(u64::from(std::process::id())))
+            .metrics(self.metrics)
+            .build();
+        manager.cache(&pods, driver);
+        Ok(pods)
+    }
+}
 
 /// Runs until `stop` is cancelled, or something that must run fails.
 pub(crate) async fn run(flags: Run, stop: CancellationToken) -> Result<()> {
@@ -55,32 +94,26 @@ pub(crate) async fn run(flags: Run, stop: CancellationToken) -> Result<()> {
         clients.clone()
     };
 
+    let base = Base {
+        flags: &flags,
+        gates: &gates,
+        clients: &clients,
+        leader_clients: &leader_clients,
+        clock: &clock,
+        recorder: &recorder,
+        metrics: &runtime,
+    };
+    let pods = base.pods(&mut manager)?;
     let mut guard = None;
     if gates.is_enabled(KRUISE_DAEMON) {
-        guard = Some(imagepull::add(
-            &mut manager,
-            &flags,
-            &clients,
-            &leader_clients,
-            &clock,
-            &recorder,
-            &runtime,
-        )?);
+        guard = Some(imagepull::add(&mut manager, &base, &pods)?);
     } else {
         tracing::warn!(
             "the feature gate KruiseDaemon is off: no images are pulled, and new jobs are refused"
         );
     }
-    webhooks::add(
-        &mut manager,
-        &flags,
-        &gates,
-        &clients,
-        clock,
-        &webhook_metrics,
-        guard,
-    )
-    .await?;
+    let sidecars = sidecar::add(&mut manager, &base, &pods, &mut registry)?;
+    webhooks::add(&mut manager, &base, &webhook_metrics, guard, sidecars).await?;
 
     let health = http::health(manager.health());
     let servers = async {

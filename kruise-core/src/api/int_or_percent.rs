@@ -16,6 +16,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 mod tests;
@@ -229,7 +230,8 @@ impl Rule {
 }
 
 /// Which release's rounding is meant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// That of today's OpenKruise: a percentage neither stops a rollout nor is lost.
     #[default]

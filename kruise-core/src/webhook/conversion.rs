@@ -56,6 +56,9 @@ pub struct Conversion {
     pub path: String,
     /// Name of the CustomResourceDefinition whose `spec.conversion` is kept: `sidecarsets.apps.kruise.io`.
     pub definition: String,
+    /// Versions that the definition does not serve as long as nobody converts: they are switched on together with the
+    /// converter. Default: none.
+    pub serves: Vec<String>,
 }
 
 impl Conversion {
@@ -64,7 +67,15 @@ impl Conversion {
         Self {
             path: path.into(),
             definition: definition.into(),
+            serves: Vec::new(),
         }
+    }
+
+    /// Serves this version too, which needs the converter.
+    #[must_use]
+    pub fn serves(mut self, version: impl Into<String>) -> Self {
+        self.serves.push(version.into());
+        self
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {

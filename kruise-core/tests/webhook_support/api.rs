@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// Enough of an API server for objects of version v1: get, create, merge patch with a version.
+/// Enough of an API server for objects of version v1: get, create, merge patch with a version, JSON patch.
 #[derive(Clone, Default)]
 pub struct FakeApi(Arc<Mutex<State>>);
 
@@ -110,10 +110,16 @@ impl State {
         let Some(object) = self.objects.get_mut(path) else {
             return failure(404, "NotFound");
         };
-        if object["metadata"]["resourceVersion"] != sent["metadata"]["resourceVersion"] {
+        if sent.is_array() {
+            let patch: json_patch::Patch = serde_json::from_value(sent).unwrap();
+            if json_patch::patch(object, &patch).is_err() {
+                return failure(422, "Invalid");
+            }
+        } else if object["metadata"]["resourceVersion"] != sent["metadata"]["resourceVersion"] {
             return failure(409, "Conflict");
+        } else {
+            json_patch::merge(object, &sent);
         }
-        json_patch::merge(object, &sent);
         object["metadata"]["resourceVersion"] = version;
         (StatusCode::OK, object.clone())
     }

@@ -165,6 +165,11 @@ impl Target {
         self.strategy.as_ref().ok()?.priority.as_ref()
     }
 
+    /// Whether pods that run are upgraded at all.
+    pub fn updates(&self) -> bool {
+        self.updates
+    }
+
     /// Whether annotations of pods are patched too, so that all of them have to be known for an upgrade.
     pub fn patches_metadata(&self) -> bool {
         !self.metadata.is_empty()

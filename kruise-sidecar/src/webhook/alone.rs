@@ -76,10 +76,10 @@ impl PodWebhook {
         live.follow_revisions(&revisions.0);
         let labels = Namespaces::new(namespaces.0.clone()).or_ask(client);
         Ok(Self {
+            keeper: live.scope_keeper(config.clone()).namespaces(labels.clone()),
             injector: PodInjector::new(live.clone(), clock)
                 .namespaces(labels)
                 .metrics(metrics),
-            keeper: live.scope_keeper(config.clone()),
             live,
             config,
             sets,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::PodHookConfig;
 use super::live::LiveSets;
+use super::namespaces::Namespaces;
 use super::scopes::scopes;
 
 /// Makes the scopes of the webhook from the sets, once they are all known and whenever they change. Run one in every
@@ -21,6 +22,7 @@ pub struct ScopeKeeper {
     scopes: watch::Sender<Option<Arc<[Scope]>>>,
     changed: Arc<Notify>,
     config: PodHookConfig,
+    namespaces: Option<Namespaces>,
 }
 
 impl ScopeKeeper {
@@ -35,7 +37,16 @@ impl ScopeKeeper {
             scopes,
             changed,
             config,
+            namespaces: None,
         }
+    }
+
+    /// Looks there whether namespaces have the label with their name, which Kubernetes gives them since 1.21. If one has
+    /// not, sets for namespaces by name are sent the pods of all.
+    #[must_use]
+    pub fn namespaces(mut self, namespaces: Namespaces) -> Self {
+        self.namespaces = Some(namespaces);
+        self
     }
 
     /// One round: the scopes as the sets are now. Done by the run loop, once for many changes.
@@ -46,6 +57,7 @@ impl ScopeKeeper {
             specs,
             &self.config.namespace_requirements(),
             self.config.max_scopes,
+            self.namespaces.as_ref().is_none_or(Namespaces::are_labelled),
         );
         self.scopes.send_if_modified(|held| {
             let differs = held.as_deref() != Some(&now);
@@ -65,6 +77,9 @@ impl Runnable for ScopeKeeper {
     fn run(self: Box<Self>, cancel: CancellationToken) -> BoxFuture<'static, Result<(), RunError>> {
         let keep = async move {
             self.live.synced().await;
+            if let Some(namespaces) = &self.namespaces {
+                namespaces.synced().await;
+            }
             loop {
                 self.refresh();
                 self.changed.notified().await;

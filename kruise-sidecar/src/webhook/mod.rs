@@ -49,7 +49,7 @@ use kruise_core::webhook::{RouterBuilder, Scopes};
 
 pub use alone::PodWebhook;
 pub use audit::{Audit, AuditConfig, AuditReport, Missing};
-pub use caches::{revision_cache, sidecar_set_cache};
+pub use caches::{configuration_cache, revision_cache, sidecar_set_cache};
 pub use config::{POD_PATH, PodHookConfig};
 pub use keeper::ScopeKeeper;
 pub use live::{LiveConfig, LiveSets};
@@ -58,12 +58,13 @@ pub use namespaces::{NamespaceView, Namespaces, namespace_cache};
 pub use pods::PodInjector;
 pub use sets::{CONVERT_PATH, SetRules, register_sets};
 
-/// Adds the pod webhook to a router. With `scopes` only pods in these are sent; a [`ScopeKeeper`] must run then.
+/// Adds the pod webhook to a router. Pods of the excluded namespaces are left alone even where they are sent. With `scopes` only pods in these are sent; a [`ScopeKeeper`] must run then.
 pub fn register_pods(
     router: RouterBuilder,
     injector: PodInjector,
     config: &PodHookConfig,
     scopes: Option<Scopes>,
 ) -> RouterBuilder {
+    let injector = injector.excluding(&config.excluded_namespaces);
     router.patch(config.hook(scopes), injector)
 }

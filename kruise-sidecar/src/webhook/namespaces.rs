@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kruise_core::runtime::{Cache, CacheBuilder, Cached, ObjectKey};
 use kube_client::{Api, Client};
 
+use crate::api::names::NAMESPACE_NAME;
+
 /// What is kept of a Namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceView {
@@ -79,6 +81,16 @@ impl Namespaces {
     pub fn cached(&self, name: &str) -> Option<Arc<BTreeMap<String, String>>> {
         let view = self.cache.get(&ObjectKey::cluster(name))?;
         Some(view.labels.clone())
+    }
+
+    pub(super) async fn synced(&self) {
+        self.cache.synced().await;
+    }
+
+    /// Whether every namespace has the label with its name.
+    pub(super) fn are_labelled(&self) -> bool {
+        let all = self.cache.list();
+        all.iter().all(|view| view.labels.contains_key(NAMESPACE_NAME))
     }
 
     /// The labels, if the namespace is known.

@@ -21,6 +21,7 @@ pub struct PodInjector {
     namespaces: Option<Namespaces>,
     clock: Arc<dyn Clock>,
     metrics: InjectionMetrics,
+    excluded: Vec<String>,
 }
 
 impl PodInjector {
@@ -32,7 +33,16 @@ impl PodInjector {
             namespaces: None,
             clock,
             metrics: InjectionMetrics::default(),
+            excluded: Vec::new(),
         }
+    }
+
+    /// Leaves pods of these namespaces alone. The webhook configuration leaves them out by a label that every namespace
+    /// has only since Kubernetes 1.21.
+    #[must_use]
+    pub fn excluding(mut self, namespaces: &[String]) -> Self {
+        self.excluded = namespaces.to_vec();
+        self
     }
 
     /// Reads labels of namespaces there.
@@ -99,6 +109,9 @@ impl Patcher for PodInjector {
             return Ok(Patched::default());
         }
         let namespace = context.namespace.as_deref().unwrap_or_default();
+        if self.excluded.iter().any(|excluded| excluded == namespace) {
+            return Ok(Patched::default());
+        }
         self.decide(&context.uid, namespace, object.get()).await
     }
 }

@@ -73,13 +73,20 @@ enum Of {
 type Rules = BTreeMap<(Of, String), Rule>;
 
 /// The scopes of all pods that these sets select, and of as few others as can be told. `always` is asked of every
-/// namespace besides. If there would be more than `most`, there is one for all pods.
+/// namespace besides. If there would be more than `most`, there is one for all pods. Unless namespaces are `labelled` with
+/// their names, nothing is asked of these.
 pub(super) fn scopes<'s>(
     specs: impl IntoIterator<Item = &'s SidecarSetSpec>,
     always: &[LabelSelectorRequirement],
     most: usize,
+    labelled: bool,
 ) -> Vec<Scope> {
     let mut waiting: Vec<Rules> = specs.into_iter().filter_map(rules).collect();
+    if !labelled {
+        for rules in &mut waiting {
+            rules.remove(&(Of::Namespace, NAMESPACE_NAME.to_owned()));
+        }
+    }
     let mut groups: Vec<Rules> = Vec::new();
     while let Some(key) = most_common(&waiting) {
         let (with, without) = waiting

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use kruise_core::api::names::GROUP;
+use kruise_core::runtime::{Cache, Causes};
 use kruise_core::webhook::{
     Context, Conversion, Denial, Hook, Mutator, Operation, RouterBuilder, Rule, Validator, Warnings,
 };
 
 use super::live::LiveSets;
-use crate::api::names::{DEFINITION, PLURAL, V1ALPHA1};
+use crate::api::names::{DEFINITION, PATCH_POD_METADATA_WHITELIST_KEY, PLURAL, V1ALPHA1, V1BETA1};
 use crate::api::{
     HashForm, PatchWhitelist, SidecarSet, SidecarSetConverter, ValidationContext, ValidationError,
     default_sidecar_set, validate_conflicts, validate_sidecar_set, validate_update,
@@ -33,9 +35,11 @@ pub struct SetRules {
     pub check_revisions: bool,
     /// Gate `SidecarSetPatchPodMetadataDefaultsAllowed`: without a whitelist, sets may patch any annotation. Default: no.
     pub allow_any_metadata: bool,
-    /// Gate `PodWebhook`: if it is off, who writes a set is warned that no pod is injected. Default: on.
+    /// Gate `PodWebhook`: if it is off, new sets and changes of a spec are refused with 403. What is there can be read and
+    /// deleted, and its metadata changed. Default: on.
     pub pod_webhook: bool,
     whitelist: Option<Whitelist>,
+    configuration: Option<Cache<ConfigMap>>,
 }
 
 impl fmt::Debug for SetRules {
@@ -58,6 +62,7 @@ impl SetRules {
             allow_any_metadata: false,
             pod_webhook: true,
             whitelist: None,
+            configuration: None,
         }
     }
 
@@ -69,6 +74,15 @@ impl SetRules {
     ) -> Self {
         self.whitelist = Some(Arc::new(read));
         self
+    }
+
+    /// Takes which annotations sets may patch from OpenKruise's ConfigMap, of which the cache is made by
+    /// [`configuration_cache`](super::configuration_cache). One that cannot be read allows none, and is logged.
+    #[must_use]
+    pub fn configuration(mut self, cache: &Cache<ConfigMap>) -> Self {
+        self.configuration = Some(cache.clone());
+        let cache = cache.clone();
+        self.whitelist(move || read_whitelist(&cache).map(Arc::new))
     }
 
     fn errors(&self, old: Option<&SidecarSet>, set: &SidecarSet) -> Vec<ValidationError> {
@@ -90,9 +104,24 @@ impl SetRules {
     }
 }
 
+fn read_whitelist(cache: &Cache<ConfigMap>) -> Option<PatchWhitelist> {
+    let map = cache.list().into_iter().next()?;
+    let text = map.data.as_ref()?.get(PATCH_POD_METADATA_WHITELIST_KEY)?;
+    let read = PatchWhitelist::parse(text);
+    if let Err(error) = &read {
+        let error = Causes(error).to_string();
+        tracing::warn!(
+            key = PATCH_POD_METADATA_WHITELIST_KEY,
+            error,
+            "which annotations SidecarSets may patch cannot be read, so they may patch none"
+        );
+    }
+    read.ok()
+}
+
 /// Adds defaulting, validation and conversion of SidecarSets to a router.
 pub fn register_sets(router: RouterBuilder, rules: SetRules) -> RouterBuilder {
-    let conversion = Conversion::new(CONVERT_PATH, DEFINITION);
+    let conversion = Conversion::new(CONVERT_PATH, DEFINITION).serves(V1BETA1);
     router
         .mutate::<SidecarSet>(hook("mutate"), Defaults(rules.hash_form))
         .validate::<SidecarSet>(hook("validate"), rules)
@@ -130,20 +159,38 @@ impl Validator<SidecarSet> for SetRules {
         if old.is_some() && set.metadata.deletion_timestamp.is_some() {
             return Ok(Warnings::new());
         }
+        if !self.pod_webhook {
+            return self.without_pod_webhook(old, set);
+        }
         // Without all sets, conflicts would be missed.
         if !self.live.is_synced() {
             self.live.synced().await;
+        }
+        if let Some(configuration) = &self.configuration {
+            configuration.synced().await;
         }
         let errors = self.errors(old, set);
         if !errors.is_empty() {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             return Err(Denial::invalid(texts.join("; ")));
         }
-        if self.pod_webhook {
+        Ok(Warnings::new())
+    }
+}
+
+impl SetRules {
+    fn without_pod_webhook(&self, old: Option<&SidecarSet>, set: &SidecarSet) -> Result<Warnings, Denial> {
+        let unchanged = old.is_some_and(|old| {
+            // As the mutator has done with the new one.
+            let mut old = old.clone();
+            default_sidecar_set(&mut old, self.hash_form);
+            old.spec == set.spec
+        });
+        if unchanged {
             return Ok(Warnings::new());
         }
-        Ok(vec![
-            "the feature gate PodWebhook is off, so no pod is injected".to_owned(),
-        ])
+        Err(Denial::forbidden(
+            "the feature gate PodWebhook is off, so no pod would be injected",
+        ))
     }
 }

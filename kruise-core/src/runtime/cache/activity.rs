@@ -13,13 +13,18 @@ use crate::runtime::Cached;
 
 impl<T: Cached> Cache<T> {
     pub(super) fn heard(&self) {
-        *self.0.last_event.lock() = Some(Instant::now());
+        *self.0.upstream.last_event.lock() = Some(Instant::now());
     }
 
     /// Returns when the server has not been heard of for `limit`, counted from `since` at the earliest.
     pub(super) async fn silent(&self, since: Instant, limit: Duration) {
         loop {
-            let last = self.0.last_event.lock().map_or(since, |last| last.max(since));
+            let last = self
+                .0
+                .upstream
+                .last_event
+                .lock()
+                .map_or(since, |last| last.max(since));
             if last.elapsed() >= limit {
                 return;
             }

@@ -15,6 +15,7 @@ mod activity;
 mod adapters;
 mod builder;
 mod delta;
+mod derive;
 mod index;
 mod lenient;
 mod store;
@@ -73,10 +74,16 @@ struct Inner<T> {
     name: String,
     store: Store<T>,
     feed: Mutex<Feed<T>>,
+    upstream: Arc<Upstream>,
+    metrics: Option<CacheMetrics>,
+}
+
+/// How far a watch has come; caches that are derived from one another share it.
+#[derive(Default)]
+struct Upstream {
     synced: signal::Sender<bool>,
     waiters: Waiters,
     last_event: Mutex<Option<Instant>>,
-    metrics: Option<CacheMetrics>,
 }
 
 /// A read handle to a cache; clones share it. Reads never wait for the network.
@@ -105,6 +112,10 @@ pub struct Subscription {
 
 impl<T: Cached> Cache<T> {
     fn new(name: &str, metrics: Option<&RuntimeMetrics>) -> Self {
+        Self::under(Arc::default(), name, metrics)
+    }
+
+    fn under(upstream: Arc<Upstream>, name: &str, metrics: Option<&RuntimeMetrics>) -> Self {
         let cache = Self(Arc::new(Inner {
             name: name.to_owned(),
             store: Store::new(),
@@ -112,9 +123,7 @@ impl<T: Cached> Cache<T> {
                 handlers: Vec::new(),
                 list: 0,
             }),
-            synced: signal::Sender::new(false),
-            waiters: Waiters::default(),
-            last_event: Mutex::new(None),
+            upstream,
             metrics: metrics.map(|metrics| metrics.cache(name)),
         }));
         if let Some(metrics) = metrics {
@@ -239,12 +248,18 @@ impl<T: Cached> Cache<T> {
     /// Cancel safe.
     pub async fn synced(&self) {
         // The sender lives in what `self` holds, so this cannot fail.
-        let _ = self.0.synced.subscribe().wait_for(|synced| *synced).await;
+        let _ = self
+            .0
+            .upstream
+            .synced
+            .subscribe()
+            .wait_for(|synced| *synced)
+            .await;
     }
 
     /// Whether the first list is complete.
     pub fn is_synced(&self) -> bool {
-        *self.0.synced.borrow()
+        *self.0.upstream.synced.borrow()
     }
 
     /// Waits until the cache holds the effect of a write to the object `uid` that returned `resource_version`, so that
@@ -261,7 +276,7 @@ impl<T: Cached> Cache<T> {
         timeout: Duration,
     ) -> Result<(), WaitError> {
         // Before looking, so that a write between looking and waiting is not missed.
-        let waiting = self.0.waiters.register(resource_version);
+        let waiting = self.0.upstream.waiters.register(resource_version);
         let held = self.get_by_uid(uid);
         if held.is_some_and(|object| version_at_least(object.resource_version(), resource_version)) {
             return Ok(());
@@ -279,7 +294,7 @@ impl<T: Cached> Cache<T> {
     /// How long ago the server was last heard of: by an event, an answer, or a bookmark. A healthy server is heard of
     /// at least once in [`CacheConfig::watch_timeout`]. `None` before the first time, and for offline caches.
     pub fn last_event_age(&self) -> Option<Duration> {
-        self.0.last_event.lock().map(|at| at.elapsed())
+        self.0.upstream.last_event.lock().map(|at| at.elapsed())
     }
 
     /// Whether the cache is synced and has heard of its server within `max_age`; for readiness probes. Offline caches

@@ -246,7 +246,7 @@ async fn waiting_for_a_version_ends_with_its_event() {
     assert!(waiting.as_mut().now_or_never().is_none());
     writer.apply(pod("a", "ua", "9", "n"));
     assert_eq!(waiting.as_mut().now_or_never(), Some(Ok(())));
-    assert_eq!(cache.0.waiters.len(), 0);
+    assert_eq!(cache.0.upstream.waiters.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +268,7 @@ async fn waiting_for_a_version_gives_up_in_time_and_leaves_nothing_behind() {
         cache.wait_for("ua", "word", second).await,
         Err(WaitError::Timeout)
     );
-    assert_eq!(cache.0.waiters.len(), 0);
+    assert_eq!(cache.0.upstream.waiters.len(), 0);
     let mut waiting = Box::pin(cache.wait_for("ua", "word", second));
     assert!(waiting.as_mut().now_or_never().is_none());
     writer.apply(pod("a", "ua", "word", "n"));

@@ -22,7 +22,7 @@ impl<T: Cached> fmt::Debug for CacheWriter<T> {
 
 impl<T: Cached> Drop for CacheWriter<T> {
     fn drop(&mut self) {
-        self.cache.0.waiters.stop();
+        self.cache.0.upstream.waiters.stop();
     }
 }
 
@@ -63,7 +63,7 @@ impl<T: Cached> CacheWriter<T> {
     /// A list begins. An unfinished one before it is void.
     pub(super) fn list_started(&self) {
         self.cache.0.feed.lock().list += 1;
-        self.cache.0.waiters.list_started();
+        self.cache.0.upstream.waiters.list_started();
     }
 
     /// The list shows an object.
@@ -93,8 +93,8 @@ impl<T: Cached> CacheWriter<T> {
                 );
             }
         }
-        self.cache.0.waiters.list_done();
-        self.cache.0.synced.send_replace(true);
+        self.cache.0.upstream.waiters.list_done();
+        self.cache.0.upstream.synced.send_replace(true);
     }
 
     /// The watch shows an object's deletion, with its last state.
@@ -114,14 +114,14 @@ impl<T: Cached> CacheWriter<T> {
                 },
             );
         } else {
-            self.cache.0.waiters.seen(last.resource_version());
+            self.cache.0.upstream.waiters.seen(last.resource_version());
         }
     }
 
     fn write(&self, new: Arc<T>, initial: bool) {
         let mut feed = self.cache.0.feed.lock();
         match self.cache.0.store.write(&new, feed.list) {
-            Written::Unchanged => self.cache.0.waiters.seen(new.resource_version()),
+            Written::Unchanged => self.cache.0.upstream.waiters.seen(new.resource_version()),
             Written::Added => self.tell(&mut feed, &Delta::Added { new, initial }),
             Written::Updated { old } => self.tell(&mut feed, &Delta::Updated { old, new }),
             Written::Replaced { old } => {
@@ -139,7 +139,19 @@ impl<T: Cached> CacheWriter<T> {
 
     /// Tells everybody of a delta that the store holds already.
     fn tell(&self, feed: &mut MutexGuard<'_, Feed<T>>, delta: &Delta<T>) {
-        let inner = &self.cache.0;
+        self.cache.publish(feed, delta);
+        // Last, so that who waits for a version finds its handlers' work done.
+        if !matches!(delta, Delta::Deleted { tombstone: true, .. }) {
+            let version = delta.object().resource_version();
+            self.cache.0.upstream.waiters.seen(version);
+        }
+    }
+}
+
+impl<T: Cached> Cache<T> {
+    /// Calls the handlers with a delta that the store holds already.
+    pub(super) fn publish(&self, feed: &mut MutexGuard<'_, Feed<T>>, delta: &Delta<T>) {
+        let inner = &self.0;
         if let Some(metrics) = &inner.metrics {
             match delta {
                 Delta::Added { .. } => metrics.added.inc(),
@@ -153,11 +165,7 @@ impl<T: Cached> CacheWriter<T> {
         }
         feed.handlers.retain(Registered::is_alive);
         for registered in &feed.handlers {
-            self.cache.call(&registered.handler, delta);
-        }
-        // Last, so that who waits for a version finds its handlers' work done.
-        if !matches!(delta, Delta::Deleted { tombstone: true, .. }) {
-            inner.waiters.seen(delta.object().resource_version());
+            self.call(&registered.handler, delta);
         }
     }
 }

@@ -29,7 +29,7 @@ use super::check::self_check;
 use super::error::WriteError;
 use crate::runtime::{ConfigError, RunError, Runnable};
 use crate::webhook::metrics::{Name, WebhookMetrics};
-use crate::webhook::{Hook, HookKind, Router, Scope};
+use crate::webhook::{Conversion, Hook, HookKind, Router, Scope};
 
 /// Settings of a [`ConfigurationWriter`].
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl WebhookReady {
 }
 
 /// Writes the two webhook configurations from the hooks of a router, and `spec.conversion` of the definitions that it has
-/// converters for, each with the authority of the certificates.
+/// converters for (with the versions that are served only then), each with the authority of the certificates.
 ///
 /// Nothing is written before the server has answered a self-check under that authority, and nothing is written if the
 /// configuration is as it should be. Only the list of webhooks is touched. A configuration for which the router has no
@@ -189,12 +189,13 @@ impl ConfigurationWriter {
         }
         for conversion in self.router.conversions() {
             let wanted = announce::conversion(conversion, &config.target, &authority);
-            self.bring_conversion(&conversion.definition, wanted).await?;
+            self.bring_conversion(conversion, wanted).await?;
         }
         Ok(())
     }
 
-    async fn bring_conversion(&self, name: &str, wanted: Value) -> Result<(), WriteError> {
+    async fn bring_conversion(&self, conversion: &Conversion, wanted: Value) -> Result<(), WriteError> {
+        let name = conversion.definition.as_str();
         let encode = |source| WriteError::Encode {
             name: name.to_owned(),
             source,
@@ -207,17 +208,29 @@ impl ConfigurationWriter {
             }
         };
         let actual = self.definitions.get(name).await.map_err(failed("read"))?;
+        let mut steps = Vec::new();
         // Both go through the same type, so that order and omitted fields are no difference.
         let typed: CustomResourceConversion = serde_json::from_value(wanted).map_err(encode)?;
-        if actual.spec.conversion.as_ref() == Some(&typed) {
+        if actual.spec.conversion.as_ref() != Some(&typed) {
+            steps.push(json!({"op": "add", "path": "/spec/conversion", "value": typed}));
+        }
+        for (at, version) in actual.spec.versions.iter().enumerate() {
+            if conversion.serves.contains(&version.name) && !version.served {
+                steps.push(
+                    json!({"op": "replace", "path": format!("/spec/versions/{at}/served"), "value": true}),
+                );
+            }
+        }
+        if steps.is_empty() {
             return Ok(());
         }
-        let patch = json!({
-            "metadata": { "resourceVersion": actual.metadata.resource_version },
-            "spec": { "conversion": typed },
-        });
+        // What somebody else wrote in between is looked at first.
+        let version = json!({"op": "test", "path": "/metadata/resourceVersion",
+            "value": actual.metadata.resource_version});
+        steps.insert(0, version);
+        let patch: json_patch::Patch = serde_json::from_value(Value::Array(steps)).map_err(encode)?;
         self.definitions
-            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
             .await
             .map_err(failed("patched"))?;
         self.written(name)

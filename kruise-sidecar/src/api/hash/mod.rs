@@ -6,6 +6,7 @@
 mod fields;
 mod writer;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +18,8 @@ use super::sidecarset::SidecarSetSpec;
 ///
 /// A cluster of an older release keeps its pods only with the form of that release: another form makes all of them
 /// "not updated", and not upgradable, as soon as the set is written again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum HashForm {
     /// Release 0.8: init containers are hashed, `null` if there are none.
     V0_8,

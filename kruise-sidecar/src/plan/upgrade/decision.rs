@@ -93,6 +93,8 @@ pub enum Obstacle {
     InFlight,
     /// Idle containers of other pods get the empty image first.
     ResetsFirst,
+    /// The API server does not take its patch; it is tried again later.
+    Refused,
 }
 
 impl fmt::Display for Obstacle {
@@ -103,6 +105,7 @@ impl fmt::Display for Obstacle {
             Self::Immutable => "more than images differs; it has to be created anew",
             Self::InFlight => "its previous upgrade is still under way",
             Self::ResetsFirst => "idle containers get the empty image first",
+            Self::Refused => "the API server refuses its upgrade; it is tried again later",
         })
     }
 }

@@ -12,7 +12,7 @@ mod patch;
 mod plan;
 mod roster;
 
-pub use condition::{Upgradable, upgradable};
+pub use condition::{Upgradable, may_change_upgradable, upgradable};
 pub use decision::{Obstacle, Unmatched, membership};
 pub use metadata::{MetadataError, patch_metadata};
 pub use patch::{PatchError, PodPatch, Stamp, reset_patch, upgrade_patch};

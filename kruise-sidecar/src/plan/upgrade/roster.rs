@@ -46,7 +46,7 @@ pub struct Roster {
     columns: Vec<Column>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
     key: ObjectKey,
     standing: PodStanding,
@@ -96,35 +96,65 @@ impl Roster {
         self.rows.get(at as usize).map(|row| &row.key)
     }
 
-    /// Takes in a matched pod, or what became of one: [`membership`](super::membership) holds for it.
-    pub fn put(&mut self, pod: &SidecarPod) {
-        let row = Row {
+    /// Whether it holds a pod as it is here, so that a plan that was made of it is right for this state of the pod.
+    pub fn holds(&self, pod: &SidecarPod) -> bool {
+        let row = self.row(pod);
+        let at = self.places.get(&row.key).map(|at| *at as usize);
+        at.and_then(|at| self.rows.get(at)) == Some(&row)
+    }
+
+    /// Leaves a pod out until it is [put](Self::put) again, if it is not updated: an API server does not take its patch.
+    pub fn refuse(&mut self, key: &ObjectKey) {
+        let at = self.places.get(key).map(|at| *at as usize);
+        if let Some(row) = at.and_then(|at| self.rows.get_mut(at))
+            && row.facts.obstacle.is_none()
+            && !row.facts.updated
+        {
+            row.facts.obstacle = Some(Obstacle::Refused);
+        }
+    }
+
+    fn row(&self, pod: &SidecarPod) -> Row {
+        Row {
             key: pod.key(),
             standing: pod.standing,
             facts: Facts::of(&self.target, pod),
-        };
+        }
+    }
+
+    /// Takes in a matched pod, or what became of one: [`membership`](super::membership) holds for it. Returns whether that
+    /// may change a plan.
+    pub fn put(&mut self, pod: &SidecarPod) -> bool {
+        let row = self.row(pod);
         let next = self.rows.len();
         let at = *self
             .places
             .entry(row.key.clone())
             .or_insert(u32::try_from(next).unwrap_or(u32::MAX)) as usize;
+        let mut changed = true;
         match self.rows.get_mut(at) {
-            Some(held) => *held = row,
+            Some(held) => {
+                changed = *held != row;
+                *held = row;
+            }
             None => self.rows.push(row),
         }
         let rows = self.rows.len();
         for (column, key) in self.columns.iter_mut().zip(&self.target.label_keys) {
-            column.put(at, pod.label(key));
+            changed |= column.put(at, pod.label(key));
             column.compact(rows);
         }
+        changed
     }
 
-    /// Forgets a pod that is gone, or matched no more.
-    pub fn remove(&mut self, key: &ObjectKey) {
-        let Some(at) = self.places.remove(key) else { return };
+    /// Forgets a pod that is gone, or matched no more. Returns whether it had it.
+    pub fn remove(&mut self, key: &ObjectKey) -> bool {
+        let Some(at) = self.places.remove(key) else {
+            return false;
+        };
         let place = at as usize;
         if place >= self.rows.len() {
-            return;
+            return false;
         }
         self.rows.swap_remove(place);
         for column in &mut self.columns {
@@ -138,6 +168,7 @@ impl Roster {
         {
             *held = at;
         }
+        true
     }
 
     /// Plans as [`plan_upgrade`](super::plan_upgrade) does for the same pods.
@@ -152,11 +183,15 @@ impl Roster {
 }
 
 impl Column {
-    fn put(&mut self, at: usize, value: Option<&str>) {
+    /// Sets the value of a row, and returns whether it is another one.
+    fn put(&mut self, at: usize, value: Option<&str>) -> bool {
         let id = value.map_or(ABSENT, |value| self.id(value));
         match self.rows.get_mut(at) {
-            Some(held) => *held = id,
-            None => self.rows.push(id),
+            Some(held) => std::mem::replace(held, id) != id,
+            None => {
+                self.rows.push(id);
+                true
+            }
         }
     }
 

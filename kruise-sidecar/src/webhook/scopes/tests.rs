@@ -16,7 +16,7 @@ fn spec(value: Value) -> SidecarSetSpec {
 fn of(specs: Vec<Value>) -> Vec<(Value, Value)> {
     let specs: Vec<_> = specs.into_iter().map(spec).collect();
     let shown = |selector: &LabelSelector| json!(selector.match_expressions.clone().unwrap_or_default());
-    let scopes = scopes(&specs, &[], 4);
+    let scopes = scopes(&specs, &[], 4, true);
     scopes
         .iter()
         .map(|scope| (shown(&scope.objects), shown(&scope.namespaces)))
@@ -81,6 +81,20 @@ fn namespaces_are_joined_as_labels_are() {
 }
 
 #[test]
+fn where_namespaces_lack_the_label_with_their_name_it_is_not_asked_for() {
+    let mut set = app("a");
+    set["namespace"] = json!("shop");
+    let mut other = app("a");
+    other["namespaceSelector"] = json!({"matchLabels": {NAMESPACE_NAME: "shop", "tier": "x"}});
+    let asked = |set: Value| {
+        let found = scopes([&spec(set)], &[], 4, false);
+        json!(found[0].namespaces.match_expressions)
+    };
+    assert_eq!(asked(set), json!(null));
+    assert_eq!(asked(other), json!([is_in("tier", &["x"])]));
+}
+
+#[test]
 fn sets_that_inject_nothing_reach_nothing() {
     let paused = json!({"selector": {"matchLabels": {"app": "a"}}, "injectionStrategy": {"paused": true}});
     let bad = json!({"selector": {"matchExpressions": [{"key": "a", "operator": "Sometimes"}]}});
@@ -129,7 +143,7 @@ proptest! {
                 spec(json!({"selector": pods, "namespaceSelector": namespaces, "namespace": namespace}))
             })
             .collect();
-        let scopes = scopes(&specs, &[], most);
+        let scopes = scopes(&specs, &[], most, true);
         prop_assert!(scopes.len() <= most);
         let compiled = |selector: &LabelSelector| Selector::compile(selector).unwrap();
         for (labels, mut of_namespace, name) in pods {

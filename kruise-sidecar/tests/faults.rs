@@ -1,0 +1,81 @@
+//! Fault seeds over the controller: two managers with a leader election, pods that come and go on nodes that die, images
+//! that break, lost answers, conflicts, late and broken watches, crashes in the midst of requests. The rules are in
+//! `faults_support/rules.rs` and are looked at after every write.
+//!
+//! Some seeds run by default. More, or one again: `KRUISE_SEEDS=0..3000 cargo test -p kruise-sidecar --test faults` (a
+//! range is dealt out to the tests), `KRUISE_SEEDS=17 cargo test -p kruise-sidecar --test faults` (all run that one).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod controller_support;
+mod faults_support;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use faults_support::scenario::SidecarScenario;
+use kruise_core::testing::faults::FaultConfig;
+use kruise_core::testing::simulate::{SimulationConfig, simulate};
+
+const COMMAND: &str = "KRUISE_SEEDS={seed} cargo test -p kruise-sidecar --test faults";
+
+fn config(seeds: Range<u64>, streaming: bool) -> SimulationConfig {
+    let mut config = SimulationConfig::default();
+    config.seeds = match std::env::var("KRUISE_SEEDS") {
+        Ok(text) => {
+            SimulationConfig::parse_seeds(&text).expect("KRUISE_SEEDS is a seed or a range like 0..300")
+        }
+        Err(_) => seeds,
+    };
+    config.replay = COMMAND.to_owned();
+    config.steps = 25;
+    config.step_time = Duration::from_secs(20);
+    config.settle_time = Duration::from_secs(2 * 3600);
+    config.crash = 0.15;
+    config.nodes = 3;
+    config.faults = FaultConfig::all(0.02);
+    if !streaming {
+        // Watches that lag far behind, each by itself.
+        config.faults.watch_late = 0.1;
+        config.faults.slow = 0.01;
+        config.faults.slowest = Duration::from_secs(40);
+    }
+    // A dead node comes back before its pods are deleted.
+    config.cluster.evict_after = Duration::from_secs(24 * 3600);
+    config.server.history = 200;
+    config.server.streaming_lists = streaming;
+    config
+}
+
+/// The number of tests that share the seeds.
+const PARTS: u64 = 4;
+
+/// A part of the seeds: parts run side by side. A single seed is run by all, so with both kinds of lists.
+fn part(part: u64, streaming: bool) {
+    let mut config = config(0..60, streaming);
+    let all = config.seeds.clone();
+    if all.end.saturating_sub(all.start) > 1 {
+        let each = (all.end - all.start).div_ceil(PARTS);
+        let start = all.start + part * each;
+        config.seeds = start.min(all.end)..(start + each).min(all.end);
+    }
+    match simulate(&config, SidecarScenario::new) {
+        Ok(report) => println!("{report:?}"),
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+macro_rules! parts {
+    ($($name:ident: $part:literal, streaming: $streaming:literal;)+) => {
+        $(#[test]
+        fn $name() {
+            part($part, $streaming);
+        })+
+    };
+}
+
+parts! {
+    sets_keep_their_rules_under_faults_with_streaming_lists_1: 0, streaming: true;
+    sets_keep_their_rules_under_faults_with_streaming_lists_2: 1, streaming: true;
+    sets_keep_their_rules_under_faults_with_paged_lists_1: 2, streaming: false;
+    sets_keep_their_rules_under_faults_with_paged_lists_2: 3, streaming: false;
+}

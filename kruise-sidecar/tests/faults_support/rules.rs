@@ -1,0 +1,284 @@
+//! What must hold at any time, and what once nothing happens any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kruise_core::testing::simulate::World;
+use kruise_sidecar::api::SidecarSet;
+use tokio::time::Instant;
+
+use super::sets::{SETS, Set, annotation, condition, image};
+
+/// A pod of a set as it was after the write before.
+#[derive(Clone, Debug)]
+struct Seen {
+    hash: String,
+    version: u64,
+    available: bool,
+}
+
+/// What is remembered from one write to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// By set and uid.
+    pods: BTreeMap<(&'static str, String), Seen>,
+    /// Pods that an upgrade took while they were available, and that are not available again, with the hash to which
+    /// they came.
+    down: BTreeMap<(&'static str, String), String>,
+    /// The most that a set was ever allowed.
+    limits: BTreeMap<&'static str, usize>,
+    /// Since when everything is as it should be, and what it is.
+    calm: Option<(Instant, BTreeSet<String>)>,
+    quiet: bool,
+    broken: Option<String>,
+}
+
+fn uid(pod: &Pod) -> String {
+    pod.metadata.uid.clone().unwrap_or_default()
+}
+
+fn name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn of_set(pod: &Pod, set: &Set) -> bool {
+    let labels = pod.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get("app"))
+        .is_some_and(|app| app == set.app)
+        && pod.metadata.deletion_timestamp.is_none()
+        && set.hash(pod).is_some()
+}
+
+fn limit(set: &SidecarSet) -> usize {
+    match set.spec.update_strategy.max_unavailable {
+        Some(IntOrString::Int(limit)) => usize::try_from(limit).unwrap(),
+        _ => 1,
+    }
+}
+
+impl Memory {
+    /// Looks at every pod.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
+        let pods = world.server.list::<Pod>();
+        if let Some(changed) = pods.iter().find(|pod| image(pod, "main") != "web:1") {
+            return Err(format!(
+                "the app of {} runs {}",
+                name(changed),
+                image(changed, "main")
+            ));
+        }
+        for set in &SETS {
+            let Some(object) = world.server.get::<SidecarSet>("", set.name) else {
+                continue;
+            };
+            let most = self.limits.entry(set.name).or_default();
+            *most = limit(&object).max(*most);
+            let own: Vec<&Pod> = pods.iter().filter(|pod| of_set(pod, set)).collect();
+            self.set(set, &own)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, set: &'static Set, pods: &[&Pod]) -> Result<(), String> {
+        let uids: BTreeSet<String> = pods.iter().map(|pod| uid(pod)).collect();
+        self.pods
+            .retain(|(of, uid), _| *of != set.name || uids.contains(uid));
+        self.down
+            .retain(|(of, uid), _| *of != set.name || uids.contains(uid));
+        let mut came_to = None;
+        for pod in pods {
+            let key = (set.name, uid(pod));
+            let now = Seen {
+                hash: set.hash(pod).unwrap_or_default(),
+                version: set.version(pod),
+                available: set.is_available(pod),
+            };
+            if now.available {
+                self.down.remove(&key);
+            }
+            if let Some(before) = self.pods.get(&key).filter(|before| before.hash != now.hash) {
+                if now.version < before.version {
+                    return Err(format!(
+                        "{} went back from v{} to v{}",
+                        name(pod),
+                        before.version,
+                        now.version
+                    ));
+                }
+                match before.available && !now.available {
+                    true => self.down.insert(key.clone(), now.hash.clone()),
+                    // It was down anyway.
+                    false => self.down.remove(&key),
+                };
+                came_to = Some(now.hash.clone());
+            }
+            self.pods.insert(key, now);
+        }
+        let Some(hash) = came_to else { return Ok(()) };
+        let own = |key: &(&str, String)| key.0 == set.name;
+        let down = self
+            .down
+            .iter()
+            .filter(|(key, to)| own(key) && **to == hash)
+            .count();
+        let unnoticed = pods.iter().filter(|pod| {
+            let to = self.down.get(&(set.name, uid(pod)));
+            to.is_some_and(|to| *to != hash) && set.is_unnoticed(pod)
+        });
+        let (unnoticed, most) = (unnoticed.count(), self.limits[set.name]);
+        if down + unnoticed > most {
+            let now: Vec<_> = pods
+                .iter()
+                .map(|pod| (name(pod), set.version(pod), set.is_available(pod)))
+                .collect();
+            return Err(format!(
+                "{} took {down} and {unnoticed} down, of at most {most}: {now:?}",
+                set.name
+            ));
+        }
+        let held = self.pods.iter().filter(|(key, _)| own(key));
+        let old = held.filter(|(_, seen)| seen.hash != hash).count();
+        if old < set.partition.min(pods.len()) {
+            return Err(format!("{} keeps {old} pods, not {}", set.name, set.partition));
+        }
+        Ok(())
+    }
+
+    /// What is not as it should be once nothing happens any more.
+    ///
+    /// # Errors
+    /// It.
+    pub(crate) fn settled(&mut self, world: &World) -> Result<(), String> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        if let Err(why) = self.done(world) {
+            self.calm = None;
+            return Err(why);
+        }
+        let now = versions(world);
+        let since = match &self.calm {
+            Some((since, then)) if *then == now => since.elapsed(),
+            _ if self.quiet => {
+                self.broken = Some("something was written when all was done".to_owned());
+                return Err(String::new());
+            }
+            _ => {
+                self.calm = Some((Instant::now(), now));
+                return Err("it has been done for a moment only".to_owned());
+            }
+        };
+        if !self.quiet && since > Duration::from_secs(30) {
+            self.quiet = true;
+            world.server.clear_requests();
+        }
+        if since < Duration::from_secs(180) {
+            return Err("it has been quiet for a moment only".to_owned());
+        }
+        let requests = world.server.requests();
+        let ours = ["pods", "sidecarsets", "controllerrevisions"];
+        let wrote = requests
+            .iter()
+            .find(|one| one.method != "GET" && ours.iter().any(|part| one.uri.contains(part)));
+        match wrote {
+            Some(wrote) => Err(format!("{} {} when all was done", wrote.method, wrote.uri)),
+            None => Ok(()),
+        }
+    }
+
+    fn done(&self, world: &World) -> Result<(), String> {
+        let pods = world.server.list::<Pod>();
+        for set in &SETS {
+            let object = world.server.get::<SidecarSet>("", set.name).ok_or("no set")?;
+            let own: Vec<&Pod> = pods.iter().filter(|pod| of_set(pod, set)).collect();
+            let wanted = object.hash().unwrap_or_default();
+            let updated = own
+                .iter()
+                .filter(|pod| set.hash(pod).as_deref() == Some(wanted))
+                .count();
+            let available = own.iter().filter(|pod| set.is_available(pod)).count();
+            if available != own.len() {
+                return Err(format!(
+                    "{available} of {} pods of {} are available",
+                    own.len(),
+                    set.name
+                ));
+            }
+            let stuck: Vec<_> = own.iter().filter(|pod| !can_upgrade(set, pod, &object)).collect();
+            if updated + set.partition.min(own.len()) + stuck.len() < own.len() {
+                return Err(format!(
+                    "{updated} of {} pods of {} are updated",
+                    own.len(),
+                    set.name
+                ));
+            }
+            for pod in &own {
+                let says = condition(pod, "SidecarSetUpgradable");
+                let right = match can_upgrade(set, pod, &object) {
+                    // The pods of two sets are never stuck.
+                    true => says != Some("False"),
+                    false => says == Some("False"),
+                };
+                if !right {
+                    return Err(format!("{} says {says:?} of {}", name(pod), set.name));
+                }
+            }
+            let status = object.status.as_ref().ok_or("no status")?;
+            let counts = [
+                status.matched_pods,
+                status.updated_pods,
+                status.ready_pods,
+                status.updated_ready_pods,
+            ];
+            let expected =
+                [own.len(), updated, own.len(), updated].map(|count| i32::try_from(count).unwrap());
+            if counts != expected || Some(status.observed_generation) != object.metadata.generation {
+                return Err(format!("{} says {status:?}, not {expected:?}", set.name));
+            }
+            let revisions = world.server.list::<ControllerRevision>();
+            let own = |one: &&ControllerRevision| {
+                let owners = one.metadata.owner_references.iter().flatten();
+                owners
+                    .into_iter()
+                    .any(|owner| Some(&owner.uid) == object.metadata.uid.as_ref())
+            };
+            let newest = revisions.iter().filter(own).max_by_key(|one| one.revision);
+            if newest.and_then(|one| one.metadata.name.as_ref()) != Some(&status.latest_revision) {
+                return Err(format!("{} is not at its newest revision", set.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn can_upgrade(set: &Set, pod: &Pod, object: &SidecarSet) -> bool {
+    let text = annotation(pod, "kruise.io/sidecarset-hash-without-image");
+    let hashes = kruise_sidecar::api::InjectedHashes::parse(text).unwrap();
+    set.hash(pod).as_deref() == object.hash() || hashes.hash_of(set.name) == object.hash_without_image()
+}
+
+/// Everything that the controller writes, as it is.
+fn versions(world: &World) -> BTreeSet<String> {
+    let pods = world.server.list::<Pod>().into_iter().map(|one| one.metadata);
+    let sets = world
+        .server
+        .list::<SidecarSet>()
+        .into_iter()
+        .map(|one| one.metadata);
+    let revisions = world
+        .server
+        .list::<ControllerRevision>()
+        .into_iter()
+        .map(|one| one.metadata);
+    pods.chain(sets)
+        .chain(revisions)
+        .map(|meta| format!("{:?} {:?}", meta.uid, meta.resource_version))
+        .collect()
+}
