@@ -4,8 +4,11 @@
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
-use kruise_e2e::{Cluster, TestNamespace, create_job, eventually, jobs, node_images, until, until_complete};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kruise_core::api::names::FAKE_NODE_IMAGE;
+use kruise_e2e::{
+    Cluster, TestNamespace, create_job, eventually, jobs, node_images, tag_status, until, until_complete,
+};
 use kube_client::{Api, Client};
 use kube_core::params::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -294,11 +297,86 @@ async fn definitions(cluster: &Cluster) -> Result<Vec<Value>> {
         .collect())
 }
 
+/// The second job is entered into the copy that the first one has made.
+#[tokio::test]
+async fn two_jobs_share_the_copy_of_their_pull_secret() -> Result<()> {
+    let Some((cluster, client)) = deployed().await? else {
+        return Ok(());
+    };
+    if !cluster.may_be_stopped()? {
+        return Ok(());
+    }
+    let space = TestNamespace::create(&client).await?;
+    let image = format!("e2e/shared:{}", space.name);
+    cluster.push(&image, &[]).await?;
+    let host = cluster.var("CLUSTER_REGISTRY_AUTH")?;
+    let auth = json!({"username": cluster.var("CLUSTER_REGISTRY_USER")?, "password": cluster.var("CLUSTER_REGISTRY_PASSWORD")?});
+    let config = json!({"auths": {host: auth}}).to_string();
+    let secret = json!({"metadata": {"name": "login"}, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": config}});
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &space.name);
+    secrets
+        .create(&PostParams::default(), &serde_json::from_value(secret)?)
+        .await?;
+    let api = jobs(&client, &space.name);
+    // They end when they are deleted, so the copy is there for both.
+    let spec = json!({"image": format!("{host}/{image}"), "parallelism": 9, "pullSecrets": ["login"], "completionPolicy": {"type": "Never"}});
+    let nodes = cluster.nodes()?.len();
+    for name in ["one", "two"] {
+        create_job(&api, name, spec.clone()).await?;
+        until(&api, name, "done with all nodes", |job| {
+            job.is_some_and(|job| job["status"]["succeeded"] == nodes)
+        })
+        .await?;
+    }
+    let copies: Api<Secret> = Api::namespaced(client.clone(), "kruise-daemon-config");
+    let of_test = || async {
+        let all = copies.list(&ListParams::default()).await?.items;
+        let ours = |secret: &&Secret| format!("{:?}", secret.metadata.annotations).contains(&space.name);
+        anyhow::Ok(all.iter().filter(ours).count())
+    };
+    ensure!(of_test().await? == 1, "{} copies", of_test().await?);
+    for name in ["one", "two"] {
+        api.delete(name, &DeleteParams::default()).await?;
+    }
+    eventually("the copy is gone with the jobs", || async {
+        Ok(of_test().await? == 0)
+    })
+    .await?;
+    space.remove().await
+}
+
+#[tokio::test]
+async fn a_task_that_no_agent_answers_for_is_failed_by_the_manager() -> Result<()> {
+    let Some((_, client)) = deployed().await? else {
+        return Ok(());
+    };
+    let name = format!("e2e-nobody-{}", std::process::id());
+    let api = node_images(&client);
+    let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
+        "metadata": {"name": name, "labels": {FAKE_NODE_IMAGE: "true"}},
+        "spec": {"images": {"e2e/nobody": {"tags": [{"tag": "1", "version": 0, "createdAt": "2020-01-01T00:00:00Z"}]}}}});
+    api.create(&PostParams::default(), &serde_json::from_value(object)?)
+        .await?;
+    let failed = until(&api, &name, "failed", |seen| {
+        let status = seen.and_then(|seen| tag_status(seen, "e2e/nobody", "1"));
+        status.is_some_and(|status| status["phase"] == "Failed")
+    })
+    .await;
+    api.delete(&name, &DeleteParams::default()).await?;
+    let failed = failed?;
+    let status = tag_status(&failed, "e2e/nobody", "1").context("a result")?;
+    ensure!(
+        status["message"] == "node has not responded for a long time",
+        "{status}"
+    );
+    Ok(())
+}
+
 mod removal {
     use super::*;
 
     #[tokio::test]
-    async fn without_the_gate_nothing_runs_on_nodes_and_new_jobs_are_refused() -> Result<()> {
+    async fn with_gates_off_nothing_runs_on_nodes_jobs_are_refused_and_pods_are_left_alone() -> Result<()> {
         let Some((cluster, client)) = deployed().await? else {
             return Ok(());
         };
@@ -306,7 +384,11 @@ mod removal {
         let api = jobs(&client, &space.name);
         create_job(&api, "old", spec(&cluster.image("e2e/old:1")?)).await?;
         cluster
-            .deploy(&["up", "--set", "featureGates=KruiseDaemon=false"])
+            .deploy(&[
+                "up",
+                "--set",
+                r"featureGates=KruiseDaemon=false\,PodWebhook=false",
+            ])
             .await?;
         let daemons: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
         ensure!(
@@ -331,6 +413,17 @@ mod removal {
                     .contains("the feature gate KruiseDaemon is off, so no node would pull")),
                 Err(error) => Err(error.into()),
             }
+        })
+        .await?;
+        eventually("no webhook for pods", || async {
+            let get = [
+                "get",
+                "mutatingwebhookconfigurations",
+                "-o",
+                "jsonpath={..resources}",
+            ];
+            let said = cluster.kubectl(&get, "").await?;
+            Ok(said.ok && !said.out.contains(r#""pods""#))
         })
         .await?;
         ensure!(api.get_opt("old").await?.is_some(), "a job is gone");
