@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use kruise_core::gates::{Gate, GateRegistry, Stage};
 use kruise_core::webhook::OnFailure;
 use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
+use kruise_sidecar::api::HashForm;
 use kruise_support::flags::{Refused, duration, listen};
 use kruise_support::logging::LogFlags;
 
@@ -73,6 +74,30 @@ impl From<FailurePolicy> for OnFailure {
         match policy {
             FailurePolicy::Fail => Self::Deny,
             FailurePolicy::Ignore => Self::Allow,
+        }
+    }
+}
+
+/// Which OpenKruise wrote the hashes of the SidecarSets that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HashOf {
+    /// 0.8.
+    #[value(name = "0.8")]
+    V0_8,
+    /// 0.9 to 1.6.
+    #[value(name = "0.9")]
+    V0_9,
+    /// 1.7 and later.
+    #[value(name = "1.7")]
+    V1_7,
+}
+
+impl From<HashOf> for HashForm {
+    fn from(release: HashOf) -> Self {
+        match release {
+            HashOf::V0_8 => Self::V0_8,
+            HashOf::V0_9 => Self::V0_9,
+            HashOf::V1_7 => Self::V1_7,
         }
     }
 }
@@ -180,6 +205,10 @@ pub(crate) struct Run {
         help_heading = "Webhooks"
     )]
     pub(crate) pod_webhook_failure_policy: FailurePolicy,
+
+    /// Release of OpenKruise whose hashes SidecarSets have: as it was where this program takes over, so that pods stay "updated".
+    #[arg(long, value_name = "RELEASE", value_enum, default_value = "1.7", help_heading = "SidecarSets")]
+    pub(crate) sidecarset_hash_form: HashOf,
 
     /// How long between two looks for pods that lack a sidecar.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, help_heading = "Limits")]

@@ -72,12 +72,14 @@ pub(crate) fn add(
     let injection = InjectionMetrics::register(registry);
     let upgrades = UpgradeMetrics::register(registry);
     let mut live = LiveConfig::default();
+    live.hash_form = flags.sidecarset_hash_form.into();
     live.inject.sort_by_name = gates.is_enabled(SORT_SIDECARS);
     let live = LiveSets::new(live);
     live.follow(&sets);
     live.follow_revisions(&revisions);
 
     let mut rules = SetRules::new(live.clone()).configuration(&configuration);
+    rules.hash_form = flags.sidecarset_hash_form.into();
     rules.check_revisions = true;
     rules.allow_any_metadata = gates.is_enabled(PATCH_ANY_METADATA);
     rules.pod_webhook = gates.is_enabled(POD_WEBHOOK);
@@ -119,6 +121,7 @@ pub(crate) fn add(
     };
     let mut config = SidecarSetConfig::default();
     config.runner.workers = usize::from(flags.sidecarset_workers);
+    config.hash_form = flags.sidecarset_hash_form.into();
     config.revision_namespace.clone_from(&flags.pod_namespace);
     manager.on_leader(sidecar_set_controller(dependencies, config)?);
     Ok(Admission {
