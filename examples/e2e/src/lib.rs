@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod front;
 pub mod scale;
+pub mod sidecar;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -257,7 +258,8 @@ impl TestNamespace {
     }
 }
 
-fn core(version: &str, kind: &str, plural: &str) -> ApiResource {
+/// A kind that the API server has built in.
+pub fn core(version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource {
         group: String::new(),
         version: version.into(),
