@@ -278,23 +278,22 @@ async fn an_upgrade_rolls_the_pods_and_keeps_jobs_and_definitions() -> Result<()
     space.remove().await
 }
 
-/// Name, uid and conversion of our definitions: what an upgrade must leave alone.
+/// Name, uid, conversion and served versions of our definitions: what an upgrade must leave alone, also what the manager has written.
 async fn definitions(cluster: &Cluster) -> Result<Vec<Value>> {
     let said = cluster.kubectl(&["get", "crd", "-o", "json"], "").await?;
     ensure!(said.ok, "{}", said.err);
     let list: Value = serde_json::from_str(&said.out)?;
+    let ours = |crd: &&Value| crd["spec"]["group"] == "apps.kruise.io";
     let items = list["items"].as_array().context("a list of definitions")?;
-    Ok(items
-        .iter()
-        .filter(|crd| crd["spec"]["group"] == "apps.kruise.io")
-        .map(|crd| {
-            json!([
-                crd["metadata"]["name"],
-                crd["metadata"]["uid"],
-                crd["spec"]["conversion"]
-            ])
-        })
-        .collect())
+    let definition = |crd: &Value| {
+        let (meta, spec) = (&crd["metadata"], &crd["spec"]);
+        let versions = spec["versions"].as_array().into_iter().flatten();
+        let served: Vec<_> = versions
+            .map(|version| json!([version["name"], version["served"]]))
+            .collect();
+        json!([meta["name"], meta["uid"], spec["conversion"], served])
+    };
+    Ok(items.iter().filter(ours).map(definition).collect())
 }
 
 /// The second job is entered into the copy that the first one has made.
