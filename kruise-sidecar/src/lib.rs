@@ -7,6 +7,7 @@
 //! | module | what it is | needs |
 //! | --- | --- | --- |
 //! | [`api`] | types, defaults, validation, hashes, conversion, CRD | nothing |
+//! | [`explain`] | the planner's decisions in words | nothing |
 //! | [`inject`] | what becomes of a pod, as a pure function | nothing |
 //! | [`plan`] | which pods are upgraded next and why the others are not, as pure functions | nothing |
 //! | [`webhook`] | admission of pods and of sets | a client, watches |
@@ -16,6 +17,7 @@
 //! * `resourcesPolicy` is refused, and sets are no canaries of others.
 
 pub mod api;
+pub mod explain;
 pub mod inject;
 pub mod plan;
 pub mod webhook;
