@@ -9,6 +9,7 @@
 //! | module | what it is | needs |
 //! | --- | --- | --- |
 //! | [`api`] | types, defaults, validation, hashes, conversion, CRD | nothing |
+//! | [`explain`] | the planner's decisions in words | nothing |
 //! | [`inject`] | what becomes of a pod, as a pure function | nothing |
 //! | [`plan`] | which pods are upgraded next and why the others are not, as pure functions | nothing |
 //! | [`controller`] | upgrades pods in place, keeps status and history of sets | a client, watches |
@@ -19,6 +20,7 @@
 
 pub mod api;
 pub mod controller;
+pub mod explain;
 pub mod inject;
 pub mod plan;
 pub mod webhook;

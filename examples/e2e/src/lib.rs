@@ -7,8 +7,8 @@ pub mod archive;
 pub mod front;
 pub mod rights;
 pub mod scale;
-pub mod tutorial;
 pub mod sidecar;
+pub mod tutorial;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

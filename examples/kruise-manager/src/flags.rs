@@ -207,7 +207,13 @@ pub(crate) struct Run {
     pub(crate) pod_webhook_failure_policy: FailurePolicy,
 
     /// Release of OpenKruise whose hashes SidecarSets have: as it was where this program takes over, so that pods stay "updated".
-    #[arg(long, value_name = "RELEASE", value_enum, default_value = "1.7", help_heading = "SidecarSets")]
+    #[arg(
+        long,
+        value_name = "RELEASE",
+        value_enum,
+        default_value = "1.7",
+        help_heading = "SidecarSets"
+    )]
     pub(crate) sidecarset_hash_form: HashOf,
 
     /// How long between two looks for pods that lack a sidecar.

@@ -15,7 +15,7 @@ mod hash;
 pub(crate) mod image;
 pub mod names;
 mod object;
-mod quantity;
+pub(crate) mod quantity;
 mod scope;
 mod sidecarset;
 mod strategy;

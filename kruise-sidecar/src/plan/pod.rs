@@ -172,17 +172,17 @@ impl SidecarPod {
     }
 
     /// The position and the container of a name.
-    pub(super) fn container(&self, name: &str) -> Option<(u16, &SlimContainer)> {
+    pub(crate) fn container(&self, name: &str) -> Option<(u16, &SlimContainer)> {
         container(&self.pod, name)
     }
 
     /// The status of the container of a name.
-    pub(super) fn status(&self, name: &str) -> Option<&SlimContainerStatus> {
+    pub(crate) fn status(&self, name: &str) -> Option<&SlimContainerStatus> {
         status(&self.pod, name)
     }
 
     /// Of a hot-upgraded sidecar the container that works.
-    pub(super) fn working(&self, sidecar: &str) -> Option<&str> {
+    pub(crate) fn working(&self, sidecar: &str) -> Option<&str> {
         let mut working = self.working.iter();
         working
             .find(|(name, _)| **name == *sidecar)
@@ -214,7 +214,7 @@ impl SidecarPod {
     }
 
     /// The containers of a set that do not run what the spec says.
-    pub(super) fn behind<'p>(&'p self, target: &'p Target) -> impl Iterator<Item = &'p SlimContainer> {
+    pub(crate) fn behind<'p>(&'p self, target: &'p Target) -> impl Iterator<Item = &'p SlimContainer> {
         let pending = self.set(&target.name).map(|set| &*set.pending);
         let behind = pending.unwrap_or_default().iter().chain(&*self.other_digest);
         behind

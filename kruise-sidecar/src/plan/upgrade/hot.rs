@@ -4,15 +4,15 @@ use crate::plan::target::HotSidecar;
 use crate::plan::{SidecarPod, Target, TargetSidecar};
 
 /// The two containers of a sidecar in a pod.
-pub(super) struct Pair<'p> {
+pub(crate) struct Pair<'p> {
     /// The one that works.
-    pub(super) working: &'p str,
+    pub(crate) working: &'p str,
     /// The other one.
-    pub(super) idle: &'p str,
+    pub(crate) idle: &'p str,
 }
 
 /// Which container of a sidecar works. A pod that names neither has the first one work.
-pub(super) fn pair<'p>(sidecar: &TargetSidecar, hot: &'p HotSidecar, pod: &SidecarPod) -> Pair<'p> {
+pub(crate) fn pair<'p>(sidecar: &TargetSidecar, hot: &'p HotSidecar, pod: &SidecarPod) -> Pair<'p> {
     let [first, second] = &hot.containers;
     if pod.working(&sidecar.name) == Some(second) {
         Pair {

@@ -18,3 +18,6 @@ pub use metadata::{MetadataError, patch_metadata};
 pub use patch::{PatchError, PodPatch, Stamp, reset_patch, upgrade_patch};
 pub use plan::{Counts, UpgradePlan, plan_upgrade};
 pub use roster::Roster;
+
+pub(crate) use hot::pair;
+pub(crate) use plan::Facts;

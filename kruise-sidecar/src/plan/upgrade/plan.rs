@@ -77,9 +77,9 @@ impl Counts {
 
 /// What a plan must know of a matched pod for one set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) updated: bool,
-    pub(super) available: bool,
+pub(crate) struct Facts {
+    pub(crate) updated: bool,
+    pub(crate) available: bool,
     /// Ready, and its containers run what the spec says.
     settled: bool,
     not_upgradable: bool,
@@ -88,7 +88,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of(target: &Target, pod: &SidecarPod) -> Self {
+    pub(crate) fn of(target: &Target, pod: &SidecarPod) -> Self {
         let injected = pod.set(&target.name);
         let hash = injected.and_then(|injected| injected.hash);
         let without_image = injected.and_then(|injected| injected.without_image);
