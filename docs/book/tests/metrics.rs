@@ -1,4 +1,5 @@
 //! The page of operations, the dashboard and the alerts speak of the metrics that there are.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::fs::read_to_string;

@@ -1,4 +1,5 @@
 //! Every page of the repository: links lead somewhere, and the book has all pages of `docs`.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 

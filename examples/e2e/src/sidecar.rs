@@ -251,12 +251,14 @@ impl Scene {
             let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
             while let Some(event) = events.try_next().await? {
                 match event {
-                    Event::Apply(pod) => drop(pods.extend([named(pod)])),
+                    Event::Apply(pod) => pods.extend([named(pod)]),
                     Event::InitApply(pod) => {
                         pods.extend([named(pod)]);
                         continue;
                     }
-                    Event::Delete(pod) => drop(pods.remove(&named(pod).0)),
+                    Event::Delete(pod) => {
+                        pods.remove(&named(pod).0);
+                    }
                     Event::Init | Event::InitDone => {}
                 }
                 check(&pods)?;
