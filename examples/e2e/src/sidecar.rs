@@ -134,7 +134,9 @@ impl Scene {
         };
         eventually("a pod would get the set", || async {
             let made = pods.create(&params, &pod).await?;
-            Ok(annotation(&json!(made), "kruise.io/sidecarset-injected-list").split(',').any(|set| set == name))
+            Ok(annotation(&json!(made), "kruise.io/sidecarset-injected-list")
+                .split(',')
+                .any(|set| set == name))
         })
         .await
     }
@@ -150,7 +152,8 @@ impl Scene {
 
     /// Changes the image of the first sidecar of a set.
     pub async fn upgrade(&self, set: &str, image: &str) -> Result<()> {
-        let patch = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": self.image(image)?}]);
+        let patch =
+            json!([{"op": "replace", "path": "/spec/containers/0/image", "value": self.image(image)?}]);
         let patch = Patch::Json::<()>(serde_json::from_value(patch)?);
         self.sets()
             .patch(&self.name(set), &PatchParams::default(), &patch)
@@ -288,8 +291,16 @@ impl Scene {
                     order.push(name.clone());
                 }
             }
-            let down: Vec<_> = pods.iter().filter(|(_, pod)| is_down(pod)).map(|(name, _)| name).collect();
-            ensure!(down.len() <= budget, "{} pods are down at once: {down:?}", down.len());
+            let down: Vec<_> = pods
+                .iter()
+                .filter(|(_, pod)| is_down(pod))
+                .map(|(name, _)| name)
+                .collect();
+            ensure!(
+                down.len() <= budget,
+                "{} pods are down at once: {down:?}",
+                down.len()
+            );
             Ok(())
         };
         let done = self.watching(check, work).await?;
@@ -327,20 +338,28 @@ pub fn is_ready(pod: &Value) -> bool {
 pub fn is_down(pod: &Value) -> bool {
     let mut containers = pod["spec"]["containers"].as_array().into_iter().flatten();
     !is_ready(pod)
-        || containers.any(|container| status(pod, container["name"].as_str().unwrap_or_default())["image"] != container["image"])
+        || containers.any(|container| {
+            status(pod, container["name"].as_str().unwrap_or_default())["image"] != container["image"]
+        })
 }
 
 /// The status of a container.
 pub fn status<'p>(pod: &'p Value, container: &str) -> &'p Value {
-    let mut all = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    all.find(|status| status["name"] == container).unwrap_or(&Value::Null)
+    let mut all = pod["status"]["containerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    all.find(|status| status["name"] == container)
+        .unwrap_or(&Value::Null)
 }
 
 /// The image that the spec gives a container.
 pub fn image_of<'p>(pod: &'p Value, container: &str) -> &'p str {
     let mut all = pod["spec"]["containers"].as_array().into_iter().flatten();
     let found = all.find(|found| found["name"] == container);
-    found.and_then(|found| found["image"].as_str()).unwrap_or_default()
+    found
+        .and_then(|found| found["image"].as_str())
+        .unwrap_or_default()
 }
 
 /// The names of the containers of a pod, in order.
@@ -351,14 +370,29 @@ pub fn containers(pod: &Value) -> Vec<&str> {
 
 /// Fails if an app container was touched between two looks: its pod is another, or moved, or the container was restarted.
 pub fn ensure_untouched(before: &Pods, after: &Pods) -> Result<()> {
-    ensure!(before.keys().eq(after.keys()), "other pods: {:?} and {:?}", before.keys(), after.keys());
+    ensure!(
+        before.keys().eq(after.keys()),
+        "other pods: {:?} and {:?}",
+        before.keys(),
+        after.keys()
+    );
     for (name, old) in before {
         let new = after.get(name).context("a pod")?;
         let facts = |pod: &Value| {
             let main = status(pod, "main");
-            json!([pod["metadata"]["uid"], pod["status"]["podIP"], main["restartCount"], main["containerID"]])
+            json!([
+                pod["metadata"]["uid"],
+                pod["status"]["podIP"],
+                main["restartCount"],
+                main["containerID"]
+            ])
         };
-        ensure!(facts(old) == facts(new), "{name}: {} became {}", facts(old), facts(new));
+        ensure!(
+            facts(old) == facts(new),
+            "{name}: {} became {}",
+            facts(old),
+            facts(new)
+        );
     }
     Ok(())
 }

@@ -69,12 +69,18 @@ async fn pods_of_the_managers_own_namespace_are_left_alone() -> Result<()> {
     scene(async |scene| {
         let mut spec = one(scene, "side:v1")?;
         // Of all namespaces.
-        spec["namespaceSelector"] = json!({"matchExpressions": [{"key": "nobody-has-this", "operator": "DoesNotExist"}]});
+        spec["namespaceSelector"] =
+            json!({"matchExpressions": [{"key": "nobody-has-this", "operator": "DoesNotExist"}]});
         spec["selector"] = json!({"matchLabels": {"app": "web", "only": scene.space}});
         let object = serde_json::from_value(scene.manifest("all", spec))?;
         scene.sets().create(&PostParams::default(), &object).await?;
-        let pod = serde_json::from_value(scene.pod("asked", &json!({"metadata": {"labels": {"only": scene.space}}})))?;
-        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let pod = serde_json::from_value(
+            scene.pod("asked", &json!({"metadata": {"labels": {"only": scene.space}}})),
+        )?;
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
         let made = async |namespace: &str| {
             let pods: Api<DynamicObject> =
                 Api::namespaced_with(scene.client.clone(), namespace, &core("v1", "Pod", "pods"));
@@ -85,7 +91,10 @@ async fn pods_of_the_managers_own_namespace_are_left_alone() -> Result<()> {
         })
         .await?;
         for namespace in ["kruise-system", "kube-system"] {
-            ensure!(containers(&made(namespace).await?) == ["main"], "a pod of {namespace} got it");
+            ensure!(
+                containers(&made(namespace).await?) == ["main"],
+                "a pod of {namespace} got it"
+            );
         }
         Ok(())
     })
@@ -97,21 +106,37 @@ async fn new_pods_get_the_revision_that_is_pinned() -> Result<()> {
     scene(async |scene| {
         scene.create_set("logs", one(scene, "side:v1")?).await?;
         let first = scene.until_status("logs", json!({"matchedPods": 0})).await?;
-        let revision = first["status"]["latestRevision"].as_str().context("a revision")?.to_owned();
+        let revision = first["status"]["latestRevision"]
+            .as_str()
+            .context("a revision")?
+            .to_owned();
         scene.upgrade("logs", "side:v2").await?;
         let got = async || {
             let made = scene.create_pod("web", &json!({})).await?;
-            scene.pods().delete("web", &DeleteParams::default().grace_period(0)).await?;
+            scene
+                .pods()
+                .delete("web", &DeleteParams::default().grace_period(0))
+                .await?;
             until(&scene.pods(), "web", "gone", |seen| seen.is_none()).await?;
             anyhow::Ok(image_of(&made, "shipper").to_owned())
         };
         let (old, new) = (scene.image("side:v1")?, scene.image("side:v2")?);
         eventually("new pods get the new image", async || Ok(got().await? == new)).await?;
         let pin = |pin: Value| json!({"spec": {"injectionStrategy": pin}});
-        let missing = scene.patch_set("logs", pin(json!({"revision": {"revisionName": "no-such"}}))).await;
-        let told = format!("{:#}", missing.err().context("a revision that is not there was taken")?);
-        ensure!(told.contains("spec.injectionStrategy.revision: there is no such revision"), "{told}");
-        scene.patch_set("logs", pin(json!({"revision": {"revisionName": revision}}))).await?;
+        let missing = scene
+            .patch_set("logs", pin(json!({"revision": {"revisionName": "no-such"}})))
+            .await;
+        let told = format!(
+            "{:#}",
+            missing.err().context("a revision that is not there was taken")?
+        );
+        ensure!(
+            told.contains("spec.injectionStrategy.revision: there is no such revision"),
+            "{told}"
+        );
+        scene
+            .patch_set("logs", pin(json!({"revision": {"revisionName": revision}})))
+            .await?;
         eventually("new pods get the old image", async || Ok(got().await? == old)).await?;
         scene.patch_set("logs", pin(json!({"paused": true}))).await?;
         eventually("new pods get nothing", async || Ok(got().await?.is_empty())).await
@@ -137,7 +162,9 @@ async fn a_pod_that_slipped_through_is_reported() -> Result<()> {
         );
         eventually("an Event tells of the pod", || async {
             let events = events.list(&of_set).await?;
-            Ok(events.items.iter().any(|event| event.data["message"] == wanted && event.data["reason"] == "PodsWithoutSidecars"))
+            Ok(events.items.iter().any(|event| {
+                event.data["message"] == wanted && event.data["reason"] == "PodsWithoutSidecars"
+            }))
         })
         .await?;
         let port: u16 = scene.cluster.var("CLUSTER_PORT_BASE")?.parse()?;
@@ -146,7 +173,10 @@ async fn a_pod_that_slipped_through_is_reported() -> Result<()> {
         let line = format!(r#"kruise_sidecarset_pods_without_injection{{sidecarset="{set}"}} 1"#);
         ensure!(said.out.contains(&line), "{line} is not among the metrics");
         let made = scene.create_pod("whole", &json!({})).await?;
-        ensure!(annotation(&made, "kruise.io/sidecarset-injected-list") == set, "{made:#}");
+        ensure!(
+            annotation(&made, "kruise.io/sidecarset-injected-list") == set,
+            "{made:#}"
+        );
         Ok(())
     })
     .await

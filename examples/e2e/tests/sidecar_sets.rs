@@ -14,7 +14,10 @@ fn one(scene: &Scene) -> Result<Value> {
 
 /// What `kubectl apply` says to a manifest that it must not take.
 async fn refused(scene: &Scene, manifest: &Value) -> Result<String> {
-    let said = scene.cluster.kubectl(&["apply", "-f", "-"], &manifest.to_string()).await?;
+    let said = scene
+        .cluster
+        .kubectl(&["apply", "-f", "-"], &manifest.to_string())
+        .await?;
     ensure!(!said.ok, "taken: {manifest:#}");
     Ok(said.err)
 }
@@ -102,16 +105,34 @@ async fn both_versions_show_the_same_set() -> Result<()> {
         younger.patch(&name, &PatchParams::default(), &pause).await?;
         let seen = scene.sets().get(&name).await?;
         let spec = &seen.data["spec"];
-        ensure!(spec["namespace"] == scene.space && spec["updateStrategy"]["paused"] == true, "{spec:#}");
+        // What has been written in the younger version says it in that version's way, which means the same.
+        let namespace = &spec["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+        ensure!(
+            *namespace == scene.space && spec["updateStrategy"]["paused"] == true,
+            "{spec:#}"
+        );
+        scene.until_injected("logs").await?;
         // Written in the younger version, read in the older one.
-        let mut manifest = scene.manifest("young", json!({"namespaceSelector": {"matchLabels": {"team": "a"}},
-            "containers": [{"name": "mesh", "image": "mesh:1"}]}));
+        let mut manifest = scene.manifest(
+            "young",
+            json!({"namespaceSelector": {"matchLabels": {"team": "a"}},
+            "containers": [{"name": "mesh", "image": "mesh:1"}]}),
+        );
         manifest["apiVersion"] = json!("apps.kruise.io/v1beta1");
-        younger.create(&PostParams::default(), &serde_json::from_value(manifest)?).await?;
+        younger
+            .create(&PostParams::default(), &serde_json::from_value(manifest)?)
+            .await?;
         let seen = scene.sets().get(&scene.name("young")).await?;
-        ensure!(seen.data["spec"]["namespaceSelector"]["matchLabels"]["team"] == "a", "{:#}", seen.data);
+        ensure!(
+            seen.data["spec"]["namespaceSelector"]["matchLabels"]["team"] == "a",
+            "{:#}",
+            seen.data
+        );
         // A manifest in the younger version is judged by the same rules.
-        let mut bad = scene.manifest("bad", json!({"namespaceSelector": {"matchLabels": {"team": "a"}}, "containers": []}));
+        let mut bad = scene.manifest(
+            "bad",
+            json!({"namespaceSelector": {"matchLabels": {"team": "a"}}, "containers": []}),
+        );
         bad["apiVersion"] = json!("apps.kruise.io/v1beta1");
         let told = refused(scene, &bad).await?;
         ensure!(told.contains("spec.containers: "), "{told}");
@@ -119,7 +140,11 @@ async fn both_versions_show_the_same_set() -> Result<()> {
         for resource in ["sidecarsets", "sidecarsets.v1alpha1.apps.kruise.io"] {
             let shown = scene.cluster.kubectl(&["get", resource, &name], "").await?;
             let words: Vec<&str> = shown.out.split_whitespace().collect();
-            ensure!(words[..9] == ["NAME", "MATCHED", "UPDATED", "READY", "AGE", &name, "0", "0", "0"], "{}", shown.out);
+            ensure!(
+                words[..9] == ["NAME", "MATCHED", "UPDATED", "READY", "AGE", &name, "0", "0", "0"],
+                "{}",
+                shown.out
+            );
         }
         Ok(())
     })
@@ -133,22 +158,49 @@ async fn without_the_pod_webhook_sets_are_refused_and_what_is_there_can_go() -> 
         scene.cluster.kruise(&["manager", "stop"]).await?;
         let started = scene
             .cluster
-            .kruise_with("KRUISE_MANAGER_ARGS=--feature-gates=PodWebhook=false", &["manager", "start"])
+            .kruise_with(
+                "KRUISE_MANAGER_ARGS=--feature-gates=PodWebhook=false",
+                &["manager", "start"],
+            )
             .await;
         let tried = async {
             started?;
             let told = refused(scene, &scene.manifest("new", one(scene)?)).await?;
-            ensure!(told.contains("the feature gate PodWebhook is off, so no pod would be injected"), "{told}");
+            ensure!(
+                told.contains("the feature gate PodWebhook is off, so no pod would be injected"),
+                "{told}"
+            );
             let changed = scene.upgrade("logs", "side:v2").await;
             ensure!(format!("{:#}", changed.err().context("taken")?).contains("PodWebhook is off"));
             let made = scene.create_pod("web", &json!({})).await?;
             ensure!(containers(&made) == ["main"], "{:?}", containers(&made));
-            let hooks = scene.cluster.kubectl(&["get", "mutatingwebhookconfigurations", "-o", "jsonpath={..webhooks[*].name}"], "").await?;
+            let hooks = scene
+                .cluster
+                .kubectl(
+                    &[
+                        "get",
+                        "mutatingwebhookconfigurations",
+                        "-o",
+                        "jsonpath={..webhooks[*].name}",
+                    ],
+                    "",
+                )
+                .await?;
             ensure!(hooks.ok && !hooks.out.contains("mpod.kb.io"), "{hooks:?}");
             // Read, written in metadata, deleted.
-            scene.patch_set("logs", json!({"metadata": {"labels": {"seen": "yes"}, "finalizers": ["e2e.kruise.io/wait"]}})).await?;
-            scene.sets().delete(&scene.name("logs"), &DeleteParams::default()).await?;
-            scene.patch_set("logs", json!({"metadata": {"finalizers": null}})).await?;
+            scene
+                .patch_set(
+                    "logs",
+                    json!({"metadata": {"labels": {"seen": "yes"}, "finalizers": ["e2e.kruise.io/wait"]}}),
+                )
+                .await?;
+            scene
+                .sets()
+                .delete(&scene.name("logs"), &DeleteParams::default())
+                .await?;
+            scene
+                .patch_set("logs", json!({"metadata": {"finalizers": null}}))
+                .await?;
             ensure!(scene.sets().get_opt(&scene.name("logs")).await?.is_none());
             Ok(())
         };

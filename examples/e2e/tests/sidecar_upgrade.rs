@@ -1,9 +1,7 @@
 //! Sidecars of running pods are upgraded in place, on a real cluster with real kubelets.
 
 use anyhow::{Context, Result, ensure};
-use kruise_e2e::sidecar::{
-    Pods, Scene, annotation, containers, ensure_untouched, image_of, scene, status,
-};
+use kruise_e2e::sidecar::{Pods, Scene, annotation, containers, ensure_untouched, image_of, scene, status};
 use serde_json::{Value, json};
 
 /// One sidecar `shipper`, and so many pods may be down.
@@ -26,7 +24,12 @@ async fn an_upgrade_restarts_the_sidecars_and_leaves_the_app_alone() -> Result<(
         let before = scene.deploy(3).await?;
         let work = async {
             scene.upgrade("logs", "side:v2").await?;
-            scene.until_status("logs", json!({"matchedPods": 3, "updatedPods": 3, "readyPods": 3, "updatedReadyPods": 3})).await
+            scene
+                .until_status(
+                    "logs",
+                    json!({"matchedPods": 3, "updatedPods": 3, "readyPods": 3, "updatedReadyPods": 3}),
+                )
+                .await
         };
         let (_, order) = scene.within_budget(1, work).await?;
         let after = scene.list().await?;
@@ -34,7 +37,10 @@ async fn an_upgrade_restarts_the_sidecars_and_leaves_the_app_alone() -> Result<(
         ensure!(order.len() == 3, "written: {order:?}");
         for pod in after.values() {
             let shipper = status(pod, "shipper");
-            ensure!(shipper["restartCount"] == 1 && shipper["image"] == scene.image("side:v2")?, "{shipper}");
+            ensure!(
+                shipper["restartCount"] == 1 && shipper["image"] == scene.image("side:v2")?,
+                "{shipper}"
+            );
         }
         Ok(())
     })
@@ -49,13 +55,23 @@ async fn an_image_that_is_not_there_takes_down_no_more_than_it_may() -> Result<(
         let before = scene.deploy(4).await?;
         let work = async {
             scene.upgrade("logs", "nobody-pushed-this:1").await?;
-            scene.until_status("logs", json!({"updatedPods": 2, "readyPods": 2, "updatedReadyPods": 0})).await?;
+            scene
+                .until_status(
+                    "logs",
+                    json!({"updatedPods": 2, "readyPods": 2, "updatedReadyPods": 0}),
+                )
+                .await?;
             // The two that are down come back first.
             scene.upgrade("logs", "side:v3").await?;
-            scene.until_status("logs", json!({"updatedPods": 4, "updatedReadyPods": 4})).await
+            scene
+                .until_status("logs", json!({"updatedPods": 4, "updatedReadyPods": 4}))
+                .await
         };
         let (_, order) = scene.within_budget(2, work).await?;
-        ensure!(order.len() == 6 && order[2..4].iter().all(|pod| order[..2].contains(pod)), "written: {order:?}");
+        ensure!(
+            order.len() == 6 && order[2..4].iter().all(|pod| order[..2].contains(pod)),
+            "written: {order:?}"
+        );
         ensure_untouched(&before, &scene.list().await?)
     })
     .await
@@ -66,22 +82,41 @@ async fn paused_then_a_canary_then_by_partition() -> Result<()> {
     scene(async |scene| {
         scene.push(&["app:v1", "side:v1", "side:v2"]).await?;
         scene.create_set("logs", set(scene, "side:v1", 4)?).await?;
-        for (name, track) in [("web-0", "stable"), ("web-1", "stable"), ("web-2", "canary"), ("web-3", "stable")] {
-            scene.create_pod(name, &json!({"metadata": {"labels": {"track": track}}})).await?;
+        for (name, track) in [
+            ("web-0", "stable"),
+            ("web-1", "stable"),
+            ("web-2", "canary"),
+            ("web-3", "stable"),
+        ] {
+            scene
+                .create_pod(name, &json!({"metadata": {"labels": {"track": track}}}))
+                .await?;
         }
         let before = scene.until_ready(4).await?;
         let strategy = async |strategy: Value, updated: usize| {
-            scene.patch_set("logs", json!({"spec": {"updateStrategy": strategy}})).await?;
+            scene
+                .patch_set("logs", json!({"spec": {"updateStrategy": strategy}}))
+                .await?;
             let done = json!({"updatedPods": updated, "updatedReadyPods": updated, "readyPods": 4});
             scene.until_status("logs", done).await?;
             with_image(scene, &scene.list().await?, "side:v2")
         };
         strategy(json!({"paused": true}), 4).await?;
         scene.upgrade("logs", "side:v2").await?;
-        scene.until_status("logs", json!({"matchedPods": 4, "updatedPods": 0, "readyPods": 4})).await?;
+        scene
+            .until_status(
+                "logs",
+                json!({"matchedPods": 4, "updatedPods": 0, "readyPods": 4}),
+            )
+            .await?;
         let canary = json!({"matchLabels": {"track": "canary"}});
         ensure!(strategy(json!({"paused": false, "selector": canary}), 1).await? == ["web-2"]);
-        ensure!(strategy(json!({"selector": null, "partition": 2}), 2).await?.len() == 2);
+        ensure!(
+            strategy(json!({"selector": null, "partition": 2}), 2)
+                .await?
+                .len()
+                == 2
+        );
         ensure!(strategy(json!({"partition": "25%"}), 3).await?.len() == 3);
         ensure!(strategy(json!({"partition": 0}), 4).await?.len() == 4);
         ensure_untouched(&before, &scene.list().await?)
@@ -99,7 +134,12 @@ async fn pods_of_one_zone_do_not_go_all_at_once() -> Result<()> {
         // The younger go first if nothing else counts: three of zone a.
         for (zone, count) in [("b", 3), ("a", 6)] {
             for number in 0..3 {
-                scene.create_pod(&format!("{zone}{number}"), &json!({"metadata": {"labels": {"zone": zone}}})).await?;
+                scene
+                    .create_pod(
+                        &format!("{zone}{number}"),
+                        &json!({"metadata": {"labels": {"zone": zone}}}),
+                    )
+                    .await?;
             }
             scene.until_ready(count).await?;
         }
@@ -178,17 +218,24 @@ async fn of_a_hot_upgraded_sidecar_one_container_always_works() -> Result<()> {
         scene.push(&["app:v1", "side:v1", "side:v2", "empty:v1"]).await?;
         let empty = scene.image("empty:v1")?;
         let mut spec = set(scene, "side:v1", 1)?;
-        spec["containers"][0]["upgradeStrategy"] = json!({"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": empty});
+        spec["containers"][0]["upgradeStrategy"] =
+            json!({"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": empty});
         scene.create_set("logs", spec).await?;
         let before = scene.deploy(2).await?;
         for pod in before.values() {
-            ensure!(containers(pod) == ["shipper-1", "shipper-2", "main"], "{:?}", containers(pod));
+            ensure!(
+                containers(pod) == ["shipper-1", "shipper-2", "main"],
+                "{:?}",
+                containers(pod)
+            );
         }
         let works = |pods: &Pods| {
             for (name, pod) in pods {
                 let serving = ["shipper-1", "shipper-2"].map(|container| status(pod, container));
                 ensure!(
-                    serving.iter().any(|status| status["ready"] == true && status["image"] != empty),
+                    serving
+                        .iter()
+                        .any(|status| status["ready"] == true && status["image"] != empty),
                     "nothing works in {name}"
                 );
             }

@@ -70,9 +70,12 @@ async fn mutate(
             }
             Err(error) => {
                 response["allowed"] = json!(false);
-                response["status"] = json!({"code": 422, "message": format!("{:#}", anyhow::Error::from(error))});
+                response["status"] =
+                    json!({"code": 422, "message": format!("{:#}", anyhow::Error::from(error))});
             }
         }
     }
-    Ok(Json(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})))
+    Ok(Json(
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}),
+    ))
 }

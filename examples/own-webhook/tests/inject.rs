@@ -14,7 +14,10 @@ async fn admit(namespace: &str, labels: Value, container: &str) -> Result<Vec<St
     let request = axum::http::Request::post("/mutate")
         .body(review.to_string())
         .expect("a request");
-    let answer = kruise_own_webhook::routes(engine).oneshot(request).await.expect("an answer");
+    let answer = kruise_own_webhook::routes(engine)
+        .oneshot(request)
+        .await
+        .expect("an answer");
     let body = answer.into_body().collect().await.expect("a body").to_bytes();
     let response = serde_json::from_slice::<Value>(&body).expect("JSON")["response"].take();
     assert_eq!(response["uid"], "7");
@@ -22,30 +25,49 @@ async fn admit(namespace: &str, labels: Value, container: &str) -> Result<Vec<St
         return Err(response["status"]["message"].to_string());
     }
     if let Some(patch) = response["patch"].as_str() {
-        let text = base64::engine::general_purpose::STANDARD.decode(patch).expect("base64");
+        let text = base64::engine::general_purpose::STANDARD
+            .decode(patch)
+            .expect("base64");
         let patch: json_patch::Patch = serde_json::from_slice(&text).expect("a patch");
         json_patch::patch(&mut pod, &patch).expect("it fits");
     }
     let containers = pod["spec"]["containers"].as_array().expect("containers");
     let unknown = containers.iter().find(|found| found["name"] == container);
     assert_eq!(unknown.expect("the app")["younger-than-us"], 1);
-    Ok(containers.iter().map(|found| found["name"].as_str().expect("a name").to_owned()).collect())
+    Ok(containers
+        .iter()
+        .map(|found| found["name"].as_str().expect("a name").to_owned())
+        .collect())
 }
 
 #[tokio::test]
 async fn pods_get_what_selects_them_and_others_nothing() {
     let web = json!({"app": "web"});
-    assert_eq!(admit("shop", web.clone(), "main").await.expect("taken"), ["main", "shipper"]);
+    assert_eq!(
+        admit("shop", web.clone(), "main").await.expect("taken"),
+        ["main", "shipper"]
+    );
     let both = json!({"app": "web", "mesh": "on"});
-    assert_eq!(admit("shop", both.clone(), "main").await.expect("taken"), ["proxy", "main", "shipper"]);
-    assert_eq!(admit("other", both, "main").await.expect("taken"), ["main", "shipper"]);
-    assert_eq!(admit("shop", json!({"app": "db"}), "main").await.expect("taken"), ["main"]);
+    assert_eq!(
+        admit("shop", both.clone(), "main").await.expect("taken"),
+        ["proxy", "main", "shipper"]
+    );
+    assert_eq!(
+        admit("other", both, "main").await.expect("taken"),
+        ["main", "shipper"]
+    );
+    assert_eq!(
+        admit("shop", json!({"app": "db"}), "main").await.expect("taken"),
+        ["main"]
+    );
     let alone = json!({"app": "web", "sidecars.example.com/none": ""});
     assert_eq!(admit("shop", alone, "main").await.expect("taken"), ["main"]);
 }
 
 #[tokio::test]
 async fn a_name_that_is_taken_is_refused_with_the_names() {
-    let told = admit("shop", json!({"app": "web"}), "shipper").await.expect_err("refused");
+    let told = admit("shop", json!({"app": "web"}), "shipper")
+        .await
+        .expect_err("refused");
     assert!(told.contains("logs") && told.contains("shipper"), "{told}");
 }
