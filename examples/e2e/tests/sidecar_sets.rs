@@ -105,10 +105,13 @@ async fn both_versions_show_the_same_set() -> Result<()> {
         younger.patch(&name, &PatchParams::default(), &pause).await?;
         let seen = scene.sets().get(&name).await?;
         let spec = &seen.data["spec"];
+        // What has been written in the younger version says it in that version's way, which means the same.
+        let namespace = &spec["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
         ensure!(
-            spec["namespace"] == scene.space && spec["updateStrategy"]["paused"] == true,
+            *namespace == scene.space && spec["updateStrategy"]["paused"] == true,
             "{spec:#}"
         );
+        scene.until_injected("logs").await?;
         // Written in the younger version, read in the older one.
         let mut manifest = scene.manifest(
             "young",

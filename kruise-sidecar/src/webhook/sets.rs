@@ -172,7 +172,8 @@ impl Validator<SidecarSet> for SetRules {
         let errors = self.errors(old, set);
         if !errors.is_empty() {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            return Err(Denial::invalid(texts.join("; ")));
+            // Older kubectl does not show the message of 422.
+            return Err(Denial::bad_request(texts.join("; ")));
         }
         Ok(Warnings::new())
     }
