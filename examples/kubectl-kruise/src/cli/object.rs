@@ -78,9 +78,9 @@ impl Kind {
         })
     }
 
-    /// Plural and group.
+    /// Singular and group, as names of objects begin.
     pub(crate) fn full(&self) -> String {
-        format!("{}.{GROUP}", self.plural)
+        format!("{}.{GROUP}", self.singular)
     }
 }
 

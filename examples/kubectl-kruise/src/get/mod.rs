@@ -68,9 +68,9 @@ pub(crate) async fn run(flags: &GetFlags, session: &Session, out: &mut impl Writ
     if printed == 0 {
         let place = match flags.all_namespaces || asked.iter().all(|objects| !objects.kind.namespaced) {
             true => String::new(),
-            false => format!(" in {} namespace", session.namespace),
+            false => format!(" in {} namespace.", session.namespace),
         };
-        eprintln!("No resources found{place}.");
+        eprintln!("No resources found{place}");
     }
     Ok(())
 }

@@ -105,6 +105,9 @@ fn plain(
 
 /// `3 of 10 nodes, 2 pulling, 1 failed`.
 pub(super) fn numbers(image: &Image) -> String {
+    if !image.started {
+        return "waiting for the manager".to_owned();
+    }
     let mut text = format!(
         "{} of {} done",
         image.succeeded + image.failed,

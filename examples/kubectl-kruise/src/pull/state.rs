@@ -63,6 +63,8 @@ pub(super) struct Image {
     pub(super) succeeded: usize,
     pub(super) failed: usize,
     pub(super) active: usize,
+    /// Whether a manager has seen the job.
+    pub(super) started: bool,
     /// Whether all nodes have ended.
     pub(super) over: bool,
     /// What the job says of itself.
@@ -119,6 +121,7 @@ impl Image {
             succeeded,
             failed,
             active: number(status.active),
+            started,
             over,
             message: status.message,
             unknown: names.into_iter().filter(|name| !exists(name)).collect(),

@@ -276,7 +276,7 @@ async fn a_pull_is_created_followed_and_deleted() {
     assert_eq!(done, Ok(()));
     let expected = "\
 imagepulljob.apps.kruise.io/warm created
-nginx:1: 0 of 0 nodes done
+nginx:1: waiting for the manager
 nginx:1: a: succeeded in 7s
 nginx:1: b: succeeded in 7s
 nginx:1: 2 of 2 nodes done

@@ -17,10 +17,14 @@ fn set(image: &str, strategy: Value) -> SidecarSet {
 }
 
 fn revision(set: &SidecarSet, number: i64, version: Option<&str>) -> Value {
+    let mut labels = json!({"kruise.io/sidecarset-name": "logs"});
+    if let Some(version) = version {
+        labels["apps.kruise.io/sidecarset-custom-version"] = version.into();
+    }
     let spec = serde_json::to_value(&set.spec).expect("JSON");
     json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": number,
         "metadata": {"name": format!("logs-{number}"), "namespace": "kruise-system", "annotations": set.metadata.annotations,
-            "labels": {"kruise.io/sidecarset-name": "logs", "apps.kruise.io/sidecarset-custom-version": version},
+            "labels": labels,
             "ownerReferences": [{"apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet", "name": "logs", "uid": "uid-1", "controller": true}]},
         "data": {"spec": {"$patch": "replace", "containers": spec["containers"], "volumes": null, "initContainers": null,
             "imagePullSecrets": null, "patchPodMetadata": null}}})
