@@ -56,7 +56,10 @@ fn a_dump_is_explained_without_a_cluster_from_a_file_and_from_standard_input() {
         .expect("written");
     let (code, out, _) = read(child.wait_with_output().expect("it ends"));
     assert_eq!(code, Some(0));
-    assert!(out.starts_with("{\n    \"set\": \"logs\","), "{out}");
+    assert!(
+        out.starts_with("{\n    \"otherPods\": 0,") && out.contains("\"set\": \"logs\""),
+        "{out}"
+    );
 }
 
 #[test]
