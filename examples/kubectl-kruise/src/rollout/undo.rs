@@ -1,0 +1,131 @@
+//! `rollout undo`.
+
+use std::io::Write;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kruise_core::runtime::Causes;
+use kruise_sidecar::api::SidecarSet;
+use kruise_sidecar::api::names::SIDECARSET_CUSTOM_VERSION;
+use kruise_sidecar::inject::restore;
+use kube_client::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{get_set, no_revisions, revisions};
+use crate::cli::{DryRun, Objects, UndoFlags};
+use crate::connect::Session;
+use crate::failure::{Failure, Result};
+
+/// Fields that a revision keeps; all others stay as they are.
+const KEPT: [&str; 5] = [
+    "volumes",
+    "containers",
+    "initContainers",
+    "imagePullSecrets",
+    "patchPodMetadata",
+];
+
+/// Goes back to an earlier revision. As with kubectl, the strategy stays as it is.
+///
+/// # Errors
+/// There is no such revision, or none that differs; or the set changed in the meantime.
+pub(crate) async fn run(flags: &UndoFlags, session: &Session, out: &mut impl Write) -> Result<()> {
+    let name = Objects::set(&flags.set.objects)?;
+    let set = get_set(&session.client, &name).await?;
+    let namespace = &flags.revisions.revision_namespace;
+    let found = revisions(&session.client, namespace, &set).await?;
+    let full = format!("sidecarset.apps.kruise.io/{name}");
+    if found.is_empty() {
+        return Err(no_revisions(&set, namespace));
+    }
+    let (revision, restored) = choose(&set, &found, flags.to_revision)?;
+    if restored.spec == set.spec {
+        writeln!(
+            out,
+            "{full} skipped rollback (current template already matches revision {})",
+            revision.revision
+        )?;
+        return Ok(());
+    }
+    let suffix = match flags.dry_run {
+        DryRun::None => "",
+        DryRun::Client => " (dry run)",
+        DryRun::Server => " (server dry run)",
+    };
+    if flags.dry_run != DryRun::Client {
+        let params = PatchParams {
+            dry_run: flags.dry_run == DryRun::Server,
+            ..PatchParams::default()
+        };
+        let patch = patch(&set, revision, &restored)?;
+        let api: Api<SidecarSet> = Api::all(session.client.clone());
+        let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+        patched.map_err(|error| Failure::api("patching the sidecarset", &error))?;
+    }
+    writeln!(
+        out,
+        "{full} rolled back to revision {}{suffix}",
+        revision.revision
+    )?;
+    if set.spec.update_strategy.paused {
+        writeln!(
+            out,
+            "It is paused: pods follow after `kubectl kruise rollout resume sidecarset/{name}`."
+        )?;
+    }
+    Ok(())
+}
+
+/// The revision of a number; for 0 the last one that differs from what the set is.
+fn choose<'r>(
+    set: &SidecarSet,
+    found: &'r [ControllerRevision],
+    number: i64,
+) -> Result<(&'r ControllerRevision, SidecarSet)> {
+    let history = format!(
+        "See which there are with: kubectl kruise rollout history sidecarset/{}",
+        set.name()
+    );
+    if number > 0 {
+        let revision = found.iter().find(|revision| revision.revision == number);
+        let revision = revision.ok_or_else(|| {
+            Failure::new(format!("unable to find the specified revision: {number}")).next(history.as_str())
+        })?;
+        let restored = restore(set, revision).map_err(|error| {
+            Failure::new(format!("revision {number} cannot be read: {}", Causes(&error))).next(history)
+        })?;
+        return Ok((revision, restored));
+    }
+    let mut before = found
+        .iter()
+        .rev()
+        .filter_map(|revision| Some((revision, restore(set, revision).ok()?)));
+    before
+        .find(|(_, restored)| restored.spec != set.spec)
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "no revision of sidecarset \"{}\" differs from what it is now",
+                set.name()
+            ))
+            .next(history)
+        })
+}
+
+/// The merge patch to a revision. It fits only the state of the set that was read.
+fn patch(set: &SidecarSet, revision: &ControllerRevision, restored: &SidecarSet) -> Result<Value> {
+    let spec = serde_json::to_value(&restored.spec).map_err(|error| Failure::new(error.to_string()))?;
+    let mut fields = serde_json::Map::new();
+    for field in KEPT {
+        fields.insert(field.to_owned(), spec.get(field).cloned().unwrap_or_default());
+    }
+    let mut metadata = json!({ "resourceVersion": set.metadata.resource_version });
+    // The version that its user gave the state goes with it: new pods may be pinned to it by that.
+    let version = revision
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(SIDECARSET_CUSTOM_VERSION));
+    if version.map(String::as_str) != set.custom_version() {
+        metadata["labels"] = json!({ SIDECARSET_CUSTOM_VERSION: version });
+    }
+    Ok(json!({ "metadata": metadata, "spec": fields }))
+}
