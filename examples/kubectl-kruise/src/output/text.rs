@@ -30,7 +30,7 @@ pub(crate) fn age(time: Duration) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {
         0..=119 => format!("{seconds}s"),
-        120..=599 if seconds % 60 > 0 => format!("{minutes}m{}s", seconds % 60),
+        120..=599 if !seconds.is_multiple_of(60) => format!("{minutes}m{}s", seconds % 60),
         120..=10_799 => format!("{minutes}m"),
         10_800..=172_799 => format!("{hours}h"),
         _ => format!("{days}d"),

@@ -214,10 +214,12 @@ fn how_far_a_rollout_is_follows_from_its_pods() {
     );
     let off = set("agent:2", json!({"type": "NotUpdate"}));
     assert!(
-        matches!(of(&off, &[b.clone()]), Progress::Failed { what, .. } if what.contains("RollingUpdate"))
+        matches!(of(&off, std::slice::from_ref(&b)), Progress::Failed { what, .. } if what.contains("RollingUpdate"))
     );
     let bad = set("agent:2", json!({"partition": "x"}));
-    assert!(matches!(of(&bad, &[b.clone()]), Progress::Failed { what, .. } if what.contains("partition")));
+    assert!(
+        matches!(of(&bad, std::slice::from_ref(&b)), Progress::Failed { what, .. } if what.contains("partition"))
+    );
     let mut other = b;
     other["metadata"]["annotations"]["kruise.io/sidecarset-hash-without-image"] =
         json!({"logs": {"hash": "z"}}).to_string().into();
