@@ -17,6 +17,7 @@ e2e:           ## the end-to-end tests alone; FILTER='test(name)' picks some
 seeds:         ## the fault simulation with 10,000 seeds; SEEDS=17 repeats one, SEEDS=0..500 some
 	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-core --test simulate -- --nocapture
 	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-imagepull --test faults -- --nocapture
+	@KRUISE_SEEDS=$(or $(SEEDS),0..10000) cargo test --locked -p kruise-sidecar --test faults -- --nocapture
 crds:          ## write the CRDs of examples/manifests and of the chart from the Rust types
 	@cargo run --quiet -p kruise-manager -- crds > examples/manifests/crds.yaml.new && mv examples/manifests/crds.yaml.new examples/manifests/crds.yaml
 	@cp examples/manifests/crds.yaml examples/charts/kruise/files/crds.yaml

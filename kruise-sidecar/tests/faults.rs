@@ -27,7 +27,7 @@ fn config(seeds: Range<u64>, streaming: bool) -> SimulationConfig {
         Err(_) => seeds,
     };
     config.replay = COMMAND.to_owned();
-    config.steps = 25;
+    config.steps = 20;
     config.step_time = Duration::from_secs(20);
     config.settle_time = Duration::from_secs(2 * 3600);
     config.crash = 0.15;

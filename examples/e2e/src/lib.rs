@@ -7,6 +7,7 @@ pub mod archive;
 pub mod front;
 pub mod rights;
 pub mod scale;
+pub mod sidecar;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -263,7 +264,8 @@ impl TestNamespace {
     }
 }
 
-fn core(version: &str, kind: &str, plural: &str) -> ApiResource {
+/// A kind that the API server has built in.
+pub fn core(version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource {
         group: String::new(),
         version: version.into(),

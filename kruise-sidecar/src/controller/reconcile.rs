@@ -140,7 +140,7 @@ impl SidecarSetReconciler {
 
     fn plan(&self, set: &SidecarSet, entry: &Mutex<Entry>) -> Planned {
         let entry = entry.lock();
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let plan = entry.roster.plan(self.config.mode);
         self.metrics
             .planned(set.name(), &plan.counts, began.elapsed().as_secs_f64());

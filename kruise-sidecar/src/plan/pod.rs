@@ -59,6 +59,8 @@ pub struct Injected {
     pub(super) without_image: Option<Fingerprint>,
     /// Whether it stands in the list of injected sets.
     listed: bool,
+    /// Whether a container that was upgraded in place is not ready.
+    pub(super) down: bool,
     /// Positions of containers whose upgrade is not over.
     pending: Box<[u16]>,
 }
@@ -117,6 +119,7 @@ impl SidecarPod {
                     continue;
                 };
                 let status = status(&pod, name);
+                injected.down |= status.is_none_or(|status| !status.ready);
                 let over = status.is_some_and(|status| is_over(container, status, before, upgraded));
                 if !over {
                     pending.push(at);
@@ -242,6 +245,7 @@ impl Injected {
             hash: None,
             without_image: None,
             listed: false,
+            down: false,
             pending: Box::default(),
         }
     }

@@ -116,12 +116,9 @@ impl Patcher for PodInjector {
     }
 }
 
+/// With 400, since older kubectl does not show the message of 422.
 fn denial(error: &InjectError) -> Denial {
-    let message = Causes(error).to_string();
-    match error {
-        InjectError::Pod(_) => Denial::bad_request(message),
-        _ => Denial::invalid(message),
-    }
+    Denial::bad_request(Causes(error).to_string())
 }
 
 /// A number from 0 to below 1 from the id of a request, so that a request that is sent again is answered alike.

@@ -20,9 +20,16 @@ struct Seen {
     available: bool,
 }
 
+/// Namespace, name, resourceVersion.
+type Version = (String, String, String);
+
 /// What is remembered from one write to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
+    /// All pods, decoded when they change.
+    held: BTreeMap<Version, Pod>,
+    /// What was found when all was looked at last.
+    found: Option<(Vec<Version>, Result<(), String>)>,
     /// By set and uid.
     pods: BTreeMap<(&'static str, String), Seen>,
     /// Pods that an upgrade took while they were available, and that are not available again, with the hash to which
@@ -31,7 +38,7 @@ pub(crate) struct Memory {
     /// The most that a set was ever allowed.
     limits: BTreeMap<&'static str, usize>,
     /// Since when everything is as it should be, and what it is.
-    calm: Option<(Instant, BTreeSet<String>)>,
+    calm: Option<(Instant, Vec<Version>)>,
     quiet: bool,
     broken: Option<String>,
 }
@@ -66,7 +73,25 @@ impl Memory {
     /// # Errors
     /// The rule that is broken.
     pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
-        let pods = world.server.list::<Pod>();
+        let versions = world.server.versions::<Pod>();
+        if self.held.len() == versions.len() && versions.iter().all(|version| self.held.contains_key(version))
+        {
+            return Ok(());
+        }
+        let mut held = std::mem::take(&mut self.held);
+        for version in versions {
+            let pod = held.remove(&version);
+            let pod = pod.or_else(|| world.server.get::<Pod>(&version.0, &version.1));
+            self.held.extend(pod.map(|pod| (version, pod)));
+        }
+        let held = std::mem::take(&mut self.held);
+        let result = self.pods(world, &held);
+        self.held = held;
+        result
+    }
+
+    fn pods(&mut self, world: &World, held: &BTreeMap<Version, Pod>) -> Result<(), String> {
+        let pods: Vec<&Pod> = held.values().collect();
         if let Some(changed) = pods.iter().find(|pod| image(pod, "main") != "web:1") {
             return Err(format!(
                 "the app of {} runs {}",
@@ -80,7 +105,7 @@ impl Memory {
             };
             let most = self.limits.entry(set.name).or_default();
             *most = limit(&object).max(*most);
-            let own: Vec<&Pod> = pods.iter().filter(|pod| of_set(pod, set)).collect();
+            let own: Vec<&Pod> = pods.iter().filter(|pod| of_set(pod, set)).copied().collect();
             self.set(set, &own)?;
         }
         Ok(())
@@ -104,12 +129,11 @@ impl Memory {
                 self.down.remove(&key);
             }
             if let Some(before) = self.pods.get(&key).filter(|before| before.hash != now.hash) {
-                if now.version < before.version {
+                if now.version <= before.version {
+                    let (pod, was) = (name(pod), before.version);
                     return Err(format!(
-                        "{} went back from v{} to v{}",
-                        name(pod),
-                        before.version,
-                        now.version
+                        "{pod} came from v{was} to v{} of {}",
+                        now.version, set.name
                     ));
                 }
                 match before.available && !now.available {
@@ -159,11 +183,16 @@ impl Memory {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }
-        if let Err(why) = self.done(world) {
+        let now = versions(world);
+        let done = match self.found.take() {
+            Some((then, found)) if then == now => found,
+            _ => self.done(world),
+        };
+        self.found = Some((now.clone(), done.clone()));
+        if let Err(why) = done {
             self.calm = None;
             return Err(why);
         }
-        let now = versions(world);
         let since = match &self.calm {
             Some((since, then)) if *then == now => since.elapsed(),
             _ if self.quiet => {
@@ -179,7 +208,7 @@ impl Memory {
             self.quiet = true;
             world.server.clear_requests();
         }
-        if since < Duration::from_secs(180) {
+        if since < Duration::from_secs(90) {
             return Err("it has been quiet for a moment only".to_owned());
         }
         let requests = world.server.requests();
@@ -265,20 +294,10 @@ fn can_upgrade(set: &Set, pod: &Pod, object: &SidecarSet) -> bool {
 }
 
 /// Everything that the controller writes, as it is.
-fn versions(world: &World) -> BTreeSet<String> {
-    let pods = world.server.list::<Pod>().into_iter().map(|one| one.metadata);
-    let sets = world
-        .server
-        .list::<SidecarSet>()
-        .into_iter()
-        .map(|one| one.metadata);
-    let revisions = world
-        .server
-        .list::<ControllerRevision>()
-        .into_iter()
-        .map(|one| one.metadata);
-    pods.chain(sets)
-        .chain(revisions)
-        .map(|meta| format!("{:?} {:?}", meta.uid, meta.resource_version))
-        .collect()
+fn versions(world: &World) -> Vec<Version> {
+    let server = &world.server;
+    let mut versions = server.versions::<Pod>();
+    versions.extend(server.versions::<SidecarSet>());
+    versions.extend(server.versions::<ControllerRevision>());
+    versions
 }

@@ -1,7 +1,7 @@
 //! What happens: images change and break, pods come and go, nodes die, sets are paused and allowed more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -31,6 +31,7 @@ pub(crate) struct SidecarScenario {
     starts: AtomicU64,
     /// The version that each set came to last.
     versions: AtomicU64,
+    begun: AtomicBool,
     memory: Arc<Mutex<Memory>>,
     _webhooks: Tasks,
 }
@@ -50,6 +51,7 @@ impl SidecarScenario {
             },
             starts: AtomicU64::new(0),
             versions: AtomicU64::new(1),
+            begun: AtomicBool::new(false),
             memory: Arc::default(),
             _webhooks: webhooks,
         }
@@ -89,10 +91,16 @@ impl Scenario for SidecarScenario {
             let pods: Api<Pod> = Api::namespaced(world.client(), NAMESPACE);
             let [logs, mesh, kept, rigid] = SETS;
             // At first there is something to upgrade.
-            for number in 0..FIXED {
+            let first = !self.begun.swap(true, Ordering::Relaxed);
+            for number in (0..FIXED).filter(|_| first) {
                 create(&pods, kept.app, number).await;
                 create(&pods, rigid.app, number).await;
                 create(&pods, logs.app, number).await;
+            }
+            // Pods that have just become ready go first, so that the order changes all the time.
+            let restarted = format!("web-{}", random.below(PODS));
+            if random.chance(0.7) {
+                world.cluster.crash_container(NAMESPACE, &restarted, "main");
             }
             let node = format!("node-{}", random.below(3));
             let number = random.below(PODS);

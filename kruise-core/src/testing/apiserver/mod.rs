@@ -353,6 +353,24 @@ impl ApiServer {
     }
 }
 
+impl ApiServer {
+    /// Namespace, name and resourceVersion of all objects of a kind, in order, without decoding any: to see cheaply whether
+    /// something has changed.
+    pub fn versions<K: Resource<DynamicType = ()>>(&self) -> Vec<(String, String, String)> {
+        let state = self.0.state.lock();
+        let Some(kind) = state.kinds.get(&K::group(&()), &K::plural(&())) else {
+            return Vec::new();
+        };
+        let objects = state.store.list(&kind.resource);
+        objects
+            .map(|(key, object)| {
+                let version = json::text(object, &["metadata", "resourceVersion"]).to_owned();
+                (key.namespace.clone(), key.name.clone(), version)
+            })
+            .collect()
+    }
+}
+
 impl tower::Service<Request<Body>> for ApiServer {
     type Response = Response<AnswerBody>;
     type Error = Infallible;
