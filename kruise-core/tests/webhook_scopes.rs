@@ -3,6 +3,7 @@
 
 mod webhook_support;
 
+use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_core::runtime::{Runnable, Tasks};
 use kruise_core::webhook::server::*;
@@ -54,7 +55,8 @@ fn router(scopes: Scopes) -> Router {
 #[tokio::test]
 async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
     let (sender, receiver) = watch::channel(None);
-    let router = router(Scopes::new(receiver));
+    let scopes = Scopes::new(receiver);
+    let router = router(scopes.clone());
     let (certificates, _shared) = shared(&FakeSecret::default(), &clock()).await;
     let tasks = Tasks::new();
     let address = serve(router.clone(), &certificates, &tasks).await;
@@ -70,7 +72,10 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
     assert_eq!(api.writes(), 0, "nothing is announced before it is known");
     let now = |scopes: &[Scope]| drop(sender.send_replace(Some(scopes.into())));
     now(&[scope("a")]);
+    assert!(!scopes.are_announced());
+    assert!(scopes.announced().now_or_never().is_none());
     writer.write().await.unwrap();
+    assert!(scopes.announced().now_or_never().is_some());
     let entries = || api.object(MUTATING)["webhooks"].clone();
     assert_eq!(entries().as_array().unwrap().len(), 1);
     assert_eq!(
@@ -79,7 +84,10 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
     );
 
     now(&[scope("a"), scope("b")]);
+    let mut told = Box::pin(scopes.announced());
+    assert!(told.as_mut().now_or_never().is_none());
     writer.write().await.unwrap();
+    assert!(told.as_mut().now_or_never().is_some(), "who waits is told");
     assert_eq!(entries()[1]["name"], "s2.m.example.com");
     assert_eq!(
         entries()[1]["objectSelector"],

@@ -353,7 +353,8 @@ async fn a_task_that_no_agent_answers_for_is_failed_by_the_manager() -> Result<(
     let api = node_images(&client);
     let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
         "metadata": {"name": name, "labels": {FAKE_NODE_IMAGE: "true"}},
-        "spec": {"images": {"e2e/nobody": {"tags": [{"tag": "1", "version": 0, "createdAt": "2020-01-01T00:00:00Z"}]}}}});
+        "spec": {"images": {"e2e/nobody": {"tags": [{"tag": "1", "version": 0, "createdAt": "2020-01-01T00:00:00Z",
+            "pullPolicy": {"timeoutSeconds": 60, "backoffLimit": 0, "ttlSecondsAfterFinished": 600, "activeDeadlineSeconds": 3600}}]}}}});
     api.create(&PostParams::default(), &serde_json::from_value(object)?)
         .await?;
     let failed = until(&api, &name, "failed", |seen| {

@@ -48,6 +48,37 @@ async fn a_sidecar_sees_the_volumes_and_variables_of_the_app() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_deployment_that_is_applied_together_with_its_set_gets_it() -> Result<()> {
+    scene(async |scene| {
+        scene.push(&["app:v1", "side:v1"]).await?;
+        // A label that no other set has ever asked for.
+        let mut spec = one(scene, "side:v1")?;
+        spec["selector"] = json!({"matchLabels": {"first": scene.space}});
+        let labels = json!({"app": "web", "first": scene.space});
+        let template = json!({"metadata": {"labels": labels}, "spec": scene.pod("", &json!({}))["spec"]});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": scene.space},
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template}});
+        let list =
+            json!({"apiVersion": "v1", "kind": "List", "items": [scene.manifest("logs", spec), deployment]});
+        let said = scene
+            .cluster
+            .kubectl(&["apply", "-f", "-"], &list.to_string())
+            .await?;
+        ensure!(said.ok, "{}", said.err);
+        for (name, pod) in scene.until_ready(3).await? {
+            ensure!(
+                containers(&pod) == ["shipper", "main"],
+                "{name}: {:?}",
+                containers(&pod)
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_sidecar_with_the_name_of_an_app_container_is_refused_with_both_names() -> Result<()> {
     scene(async |scene| {
         scene.push(&["app:v1", "side:v1"]).await?;

@@ -73,30 +73,66 @@ pub struct Scope {
 /// Each becomes an entry of its own in the webhook configuration, with the same path; what is in several scopes is sent
 /// several times. Without any, nothing is sent. As long as they are not known (`None`), the configuration is left as it
 /// is. It follows as soon as the server's `ConfigurationWriter` has written it.
+///
+/// Clones share what is known of the writing.
 #[derive(Clone, Debug)]
-pub struct Scopes(watch::Receiver<Option<Arc<[Scope]>>>);
+pub struct Scopes {
+    now: watch::Receiver<Option<Arc<[Scope]>>>,
+    announced: Arc<watch::Sender<Option<Arc<[Scope]>>>>,
+}
 
 impl Scopes {
     /// Those that `receiver` shows.
     pub fn new(receiver: watch::Receiver<Option<Arc<[Scope]>>>) -> Self {
-        Self(receiver)
+        Self {
+            now: receiver,
+            announced: Arc::new(watch::Sender::new(None)),
+        }
     }
 
     /// As they are now; `None` if that is not known yet.
     pub fn now(&self) -> Option<Arc<[Scope]>> {
-        self.0.borrow().clone()
+        self.now.borrow().clone()
+    }
+
+    /// Whether a `ConfigurationWriter` of this process has ever written them.
+    pub fn are_announced(&self) -> bool {
+        self.announced.borrow().is_some()
+    }
+
+    /// Returns when the configuration is as the scopes are. Never, if nobody writes it: wait beside a timeout. Cancel safe.
+    pub async fn announced(&self) {
+        let (mut now, mut announced) = (self.now.clone(), self.announced.subscribe());
+        loop {
+            now.mark_unchanged();
+            announced.mark_unchanged();
+            if *now.borrow() == *announced.borrow() {
+                return;
+            }
+            tokio::select! {
+                Ok(()) = now.changed() => {}
+                Ok(()) = announced.changed() => {}
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Notes what the configuration has.
+    #[cfg(feature = "webhook-server")]
+    pub(crate) fn set_announced(&self, scopes: Option<Arc<[Scope]>>) {
+        self.announced.send_replace(scopes);
     }
 
     #[cfg(feature = "webhook-server")]
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Arc<[Scope]>>> {
-        self.0.clone()
+        self.now.clone()
     }
 }
 
 impl PartialEq for Scopes {
     /// Whether both follow the same source.
     fn eq(&self, other: &Self) -> bool {
-        self.0.same_channel(&other.0)
+        self.now.same_channel(&other.now)
     }
 }
 

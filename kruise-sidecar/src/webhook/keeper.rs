@@ -51,7 +51,7 @@ impl ScopeKeeper {
 
     /// One round: the scopes as the sets are now. Done by the run loop, once for many changes.
     pub fn refresh(&self) {
-        let sets = self.live.sets();
+        let (change, sets) = self.live.to_keep();
         let specs = sets.iter().map(|set| &set.spec);
         let now = scopes(
             specs,
@@ -66,6 +66,7 @@ impl ScopeKeeper {
             }
             differs
         });
+        self.live.kept(change);
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -12,6 +13,7 @@ use kruise_core::runtime::{Cache, Cached, Delta};
 use kruise_core::webhook::{Scope, Scopes};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::keeper::ScopeKeeper;
 use crate::api::names::SIDECARSET_NAME;
@@ -27,6 +29,9 @@ pub struct LiveConfig {
     /// Form of the hashes of sets that admission has not seen. Default: that of OpenKruise since 1.7.
     pub hash_form: HashForm,
 }
+
+/// How long a set that admission has let pass is believed to come.
+const BELIEF: Duration = Duration::from_secs(30);
 
 type OnProblem = Box<dyn Fn(&SidecarSet, &Problem) + Send + Sync>;
 
@@ -57,13 +62,19 @@ struct Inner {
     injector: RwLock<Arc<Injector>>,
     followed: Mutex<Vec<Arc<dyn Followed>>>,
     changed: Arc<Notify>,
-    scopes: watch::Sender<Option<Arc<[Scope]>>>,
+    keep: watch::Sender<Option<Arc<[Scope]>>>,
+    scopes: Scopes,
+    /// How often the sets changed, and up to which change the scopes have been made.
+    changes: AtomicU64,
+    kept: watch::Sender<u64>,
     on_problem: Option<OnProblem>,
 }
 
 #[derive(Default)]
 struct State {
     sets: BTreeMap<Arc<str>, Held>,
+    /// Sets that admission has let pass and that have not been seen yet, until when they are believed in.
+    expected: HashMap<String, (Arc<SidecarSet>, Instant)>,
     /// By set, then by name.
     revisions: HashMap<String, BTreeMap<String, Arc<ControllerRevision>>>,
 }
@@ -114,14 +125,18 @@ impl LiveSets {
     }
 
     fn build(config: LiveConfig, on_problem: Option<OnProblem>) -> Self {
+        let keep = watch::Sender::new(None);
         Self(Arc::new(Inner {
+            scopes: Scopes::new(keep.subscribe()),
+            keep,
+            changes: AtomicU64::new(0),
+            kept: watch::Sender::new(0),
             injector: RwLock::new(Arc::new(Injector::new([], config.inject.clone()))),
             config,
             state: Mutex::default(),
             stale: AtomicBool::new(false),
             followed: Mutex::default(),
             changed: Arc::default(),
-            scopes: watch::Sender::new(None),
             on_problem,
         }))
     }
@@ -194,6 +209,10 @@ impl LiveSets {
             compiled,
         };
         state.sets.insert(set.name().into(), held);
+        let expected = state.expected.get(set.name());
+        if expected.is_some_and(|(expected, _)| expected.spec == set.spec) {
+            state.expected.remove(set.name());
+        }
         drop(state);
         self.touch();
         if let Some(problem) = problem {
@@ -217,7 +236,46 @@ impl LiveSets {
 
     fn touch(&self) {
         self.0.stale.store(true, Ordering::Release);
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
         self.0.changed.notify_one();
+    }
+
+    /// A set is about to be stored: returns when the pods that it selects are sent, so that those which are created next get
+    /// it, or after `patience`. At once, if no scopes are written in this process.
+    pub(super) async fn expect(&self, set: &SidecarSet, patience: Duration) {
+        if !self.0.scopes.are_announced() {
+            return;
+        }
+        let until = Instant::now() + BELIEF;
+        let expected = (Arc::new(set.clone()), until);
+        self.0
+            .state
+            .lock()
+            .expected
+            .insert(set.name().to_owned(), expected);
+        self.touch();
+        let wanted = self.0.changes.load(Ordering::Acquire);
+        let sent = async {
+            let _ = self.0.kept.subscribe().wait_for(|kept| *kept >= wanted).await;
+            self.0.scopes.announced().await;
+        };
+        let _ = tokio::time::timeout(patience, sent).await;
+    }
+
+    /// All sets that scopes are made of, and a number to hand to [`LiveSets::kept`].
+    pub(super) fn to_keep(&self) -> (u64, Vec<Arc<SidecarSet>>) {
+        let change = self.0.changes.load(Ordering::Acquire);
+        let mut state = self.0.state.lock();
+        let now = Instant::now();
+        state.expected.retain(|_, (_, until)| *until > now);
+        let expected = state.expected.values().map(|(set, _)| set.clone());
+        let all = state.sets.values().map(|held| held.set.clone()).chain(expected);
+        (change, all.collect())
+    }
+
+    /// Scopes have been made of the sets of this change.
+    pub(super) fn kept(&self, change: u64) {
+        self.0.kept.send_replace(change);
     }
 
     /// All sets that can be injected, as they are now. Made anew only after a change.
@@ -278,17 +336,12 @@ impl LiveSets {
 
     /// The scopes that a [`ScopeKeeper`] keeps.
     pub fn scopes(&self) -> Scopes {
-        Scopes::new(self.0.scopes.subscribe())
+        self.0.scopes.clone()
     }
 
     /// What keeps [`LiveSets::scopes`] as the sets are, while it runs.
     pub fn scope_keeper(&self, config: super::PodHookConfig) -> ScopeKeeper {
-        ScopeKeeper::new(
-            self.clone(),
-            self.0.scopes.clone(),
-            self.0.changed.clone(),
-            config,
-        )
+        ScopeKeeper::new(self.clone(), self.0.keep.clone(), self.0.changed.clone(), config)
     }
 }
 

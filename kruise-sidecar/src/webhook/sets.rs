@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kruise_core::api::names::GROUP;
@@ -19,6 +20,9 @@ use crate::api::{
 
 /// Path of the converter between versions of SidecarSet.
 pub const CONVERT_PATH: &str = "/convert";
+
+/// How long a set waits until its pods are sent.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Whitelist = Arc<dyn Fn() -> Option<Arc<PatchWhitelist>> + Send + Sync>;
 
@@ -174,6 +178,9 @@ impl Validator<SidecarSet> for SetRules {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             // Older kubectl does not show the message of 422.
             return Err(Denial::bad_request(texts.join("; ")));
+        }
+        if !context.dry_run && old.is_none_or(|old| old.spec != set.spec) {
+            self.live.expect(set, PATIENCE).await;
         }
         Ok(Warnings::new())
     }

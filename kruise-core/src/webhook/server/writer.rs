@@ -175,6 +175,11 @@ impl ConfigurationWriter {
                 return Err(WriteError::NoScopes { hook });
             }
         }
+        // Before they are read for the configuration, which so is never older.
+        let scopes: Vec<_> = (self.router.hooks())
+            .filter_map(|(_, hook)| hook.scopes.as_ref())
+            .map(|scopes| (scopes, scopes.now()))
+            .collect();
         let wanted = |kind| {
             let announced = |(of, hook): (HookKind, &Hook)| of == kind && !hook.rules.is_empty();
             let entries = announce::webhooks(&self.router, kind, &config.target, &authority);
@@ -186,6 +191,9 @@ impl ConfigurationWriter {
         if let Some(entries) = wanted(HookKind::Validating) {
             self.bring(&self.validating, &config.validating_name, entries)
                 .await?;
+        }
+        for (scopes, announced) in scopes {
+            scopes.set_announced(announced);
         }
         for conversion in self.router.conversions() {
             let wanted = announce::conversion(conversion, &config.target, &authority);
