@@ -251,7 +251,7 @@ impl Scene {
             let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
             while let Some(event) = events.try_next().await? {
                 match event {
-                    Event::Apply(pod) => drop(pods.extend([named(pod)])),
+                    Event::Apply(pod) => pods.extend([named(pod)]),
                     Event::InitApply(pod) => {
                         pods.extend([named(pod)]);
                         continue;
