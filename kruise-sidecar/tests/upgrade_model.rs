@@ -93,8 +93,7 @@ fn model(of: &[Pod], partition: usize, max_unavailable: usize, selects: impl Fn(
     let mut bad = of.iter().filter(|pod| pod.updated && !ok(pod)).count();
     bad += of
         .iter()
-        // Under way, or down because of it.
-        .filter(|pod| !pod.updated && !pod.immutable && !pod.reported)
+        .filter(|pod| !pod.updated && !pod.immutable && flies(pod))
         .count();
     let mut taken = Vec::new();
     for at in waiting {

@@ -307,20 +307,6 @@ fn pods_under_way_are_left_alone_and_count_as_unavailable() {
 }
 
 #[test]
-fn pods_that_an_upgrade_took_down_are_taken_first_and_count_as_unavailable() {
-    let mut pods = all(5, Pod::old);
-    // Their image can not be pulled, and now the set has another one.
-    for pod in &mut pods[..2] {
-        (pod.reported, pod.ready) = (false, false);
-    }
-    // This one is down on its own account.
-    pods[4].ready = false;
-    let plan_of = |max| plan(strategy(json!(0), json!(max)), &pods, Mode::Current);
-    assert_eq!(plan_of(2).updates(), [0, 1, 4]);
-    assert_eq!(plan_of(3).updates(), [0, 1, 4, 2]);
-}
-
-#[test]
 fn updated_pods_that_are_not_restarted_yet_are_not_counted_as_ready() {
     let mut pods = all(3, Pod::updated);
     pods[0].reported = false;

@@ -29,9 +29,8 @@ pub fn engine(sets: &str) -> anyhow::Result<Injector> {
 
 /// The server's routes. TLS, and who may call it, are yours.
 pub fn routes(engine: Injector) -> Router {
-    Router::new()
-        .route("/mutate", post(mutate))
-        .with_state(Arc::new(engine))
+    let router = Router::new().route("/mutate", post(mutate));
+    router.with_state(Arc::new(engine))
 }
 
 #[derive(Deserialize)]
@@ -50,10 +49,9 @@ struct Request<'a> {
     object: &'a RawValue,
 }
 
-async fn mutate(
-    State(engine): State<Arc<Injector>>,
-    body: String,
-) -> Result<Json<Value>, (StatusCode, String)> {
+type Answer = Result<Json<Value>, (StatusCode, String)>;
+
+async fn mutate(State(engine): State<Arc<Injector>>, body: String) -> Answer {
     let read = serde_json::from_str(&body);
     let Review { request } = read.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
     let mut response = json!({"uid": request.uid, "allowed": true});
@@ -70,12 +68,13 @@ async fn mutate(
             }
             Err(error) => {
                 response["allowed"] = json!(false);
-                response["status"] =
-                    json!({"code": 422, "message": format!("{:#}", anyhow::Error::from(error))});
+                let message = format!("{:#}", anyhow::Error::from(error));
+                response["status"] = json!({"code": 400, "message": message});
             }
         }
     }
+    let kind = "AdmissionReview";
     Ok(Json(
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}),
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": kind, "response": response}),
     ))
 }

@@ -59,8 +59,6 @@ pub struct Injected {
     pub(super) without_image: Option<Fingerprint>,
     /// Whether it stands in the list of injected sets.
     listed: bool,
-    /// Whether a container that was upgraded in place is not ready.
-    pub(super) down: bool,
     /// Positions of containers whose upgrade is not over.
     pending: Box<[u16]>,
 }
@@ -119,7 +117,6 @@ impl SidecarPod {
                     continue;
                 };
                 let status = status(&pod, name);
-                injected.down |= status.is_none_or(|status| !status.ready);
                 let over = status.is_some_and(|status| is_over(container, status, before, upgraded));
                 if !over {
                     pending.push(at);
@@ -245,7 +242,6 @@ impl Injected {
             hash: None,
             without_image: None,
             listed: false,
-            down: false,
             pending: Box::default(),
         }
     }

@@ -83,8 +83,6 @@ pub(crate) struct Facts {
     /// Ready, and its containers run what the spec says.
     settled: bool,
     not_upgradable: bool,
-    /// Not updated, and down because of an earlier upgrade.
-    taken_down: bool,
     wants_reset: bool,
     pub(super) obstacle: Option<Obstacle>,
 }
@@ -111,7 +109,6 @@ impl Facts {
             available: ready && (consistent || !updated),
             settled: ready && consistent,
             not_upgradable: !updated && !upgradable,
-            taken_down: !updated && upgradable && injected.is_some_and(|injected| injected.down),
             wants_reset: target.updates && !target.paused && hot::wants_reset(target, pod),
             obstacle,
         }
@@ -184,9 +181,8 @@ impl Member for Judged<'_> {
 /// Plans the upgrade of the matched pods of a set: all for which [`membership`](super::membership) holds, in any order,
 /// as the plan does not depend on it. O(n log n), and nothing allocated per pod.
 ///
-/// Pods whose previous upgrade is under way, or has taken them down, count as unavailable besides those that OpenKruise
-/// counts, so that a set that is changed again and again never takes down more than it may. The latter are taken first all
-/// the same, and cost nothing.
+/// Pods whose previous upgrade is under way count as unavailable besides those that OpenKruise counts, so that a set
+/// that is changed again and again never takes down more than it may.
 ///
 /// For sets of many thousand pods see [`Roster`](super::Roster), which has not to look at each of them again.
 pub fn plan_upgrade<P: Borrow<SidecarPod>>(target: &Target, matched: &[P], mode: Mode) -> UpgradePlan {
@@ -206,7 +202,7 @@ pub(super) fn plan_members<M: Known>(target: &Target, mut members: Vec<M>, mode:
     for member in &members {
         let facts = member.facts();
         counts.add(facts);
-        in_flight += usize::from(facts.obstacle == Some(Obstacle::InFlight) || facts.taken_down);
+        in_flight += usize::from(facts.obstacle == Some(Obstacle::InFlight));
         if facts.wants_reset {
             resets.push(member.at());
         }
