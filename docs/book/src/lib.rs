@@ -3,7 +3,7 @@
 //! * [`pages`] — which pages there are, and where each lies in the repository and in the book.
 //! * [`links`] — the links of a page: found, followed, rewritten.
 //! * [`metrics`] — the page of metrics, from the modules that register them.
-//! * [`reference`] — the pages of fields, generated from the CustomResourceDefinitions.
+//! * [`mod@reference`] — the pages of fields, generated from the CustomResourceDefinitions.
 //! * [`book`] — staging and rendering.
 
 pub mod book;
