@@ -58,12 +58,7 @@ const PARTS: u64 = 4;
 /// A part of the seeds: parts run side by side. A single seed is run by all, so with both kinds of lists.
 fn part(part: u64, streaming: bool) {
     let mut config = config(0..60, streaming);
-    let all = config.seeds.clone();
-    if all.end.saturating_sub(all.start) > 1 {
-        let each = (all.end - all.start).div_ceil(PARTS);
-        let start = all.start + part * each;
-        config.seeds = start.min(all.end)..(start + each).min(all.end);
-    }
+    config.keep_part(part, PARTS);
     match simulate(&config, PullScenario::new) {
         Ok(report) => println!("{report:?}"),
         Err(failure) => panic!("{failure}"),

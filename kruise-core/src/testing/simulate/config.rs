@@ -64,4 +64,15 @@ impl SimulationConfig {
             }
         }
     }
+
+    /// Keeps the seeds of one part of several, which run side by side: part `part`, from 0, of `parts`. A single seed
+    /// belongs to every part.
+    pub fn keep_part(&mut self, part: u64, parts: u64) {
+        let Range { start, end } = self.seeds;
+        if end.saturating_sub(start) > 1 {
+            let each = (end - start).div_ceil(parts.max(1));
+            let from = start.saturating_add(part.saturating_mul(each)).min(end);
+            self.seeds = from..from.saturating_add(each).min(end);
+        }
+    }
 }

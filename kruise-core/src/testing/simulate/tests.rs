@@ -142,3 +142,19 @@ fn seeds_are_read_from_text() {
     assert_eq!(SimulationConfig::parse_seeds("a"), None);
     assert_eq!(SimulationConfig::parse_seeds(&u64::MAX.to_string()), None);
 }
+
+#[test]
+fn parts_share_the_seeds_and_each_has_a_single_one() {
+    let part = |seeds, part| {
+        let mut config = SimulationConfig::default();
+        config.seeds = seeds;
+        config.keep_part(part, 4);
+        config.seeds
+    };
+    assert_eq!(
+        [0, 1, 2, 3].map(|at| part(10..20, at)),
+        [10..13, 13..16, 16..19, 19..20]
+    );
+    assert_eq!([0, 1, 2, 3].map(|at| part(0..2, at)), [0..1, 1..2, 2..2, 2..2]);
+    assert_eq!([0, 3].map(|at| part(7..8, at)), [7..8, 7..8]);
+}
