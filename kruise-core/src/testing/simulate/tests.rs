@@ -146,8 +146,10 @@ fn seeds_are_read_from_text() {
 #[test]
 fn parts_share_the_seeds_and_each_has_a_single_one() {
     let part = |seeds, part| {
-        let mut config = SimulationConfig::default();
-        config.seeds = seeds;
+        let mut config = SimulationConfig {
+            seeds,
+            ..SimulationConfig::default()
+        };
         config.keep_part(part, 4);
         config.seeds
     };
