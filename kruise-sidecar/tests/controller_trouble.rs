@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use controller_support::process::controller;
 use controller_support::{World, pass};
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use kruise_core::runtime::Tasks;
 use kruise_core::testing::apiserver::ApiError;
+use kruise_core::testing::faults::{FaultConfig, Faults};
 use kruise_sidecar::controller::rbac;
 use serde_json::{Value, json};
 
@@ -174,6 +177,66 @@ async fn a_process_that_takes_over_asks_the_server_before_it_upgrades() {
         .iter()
         .filter(|one| one.method == "GET" && one.uri.contains("labelSelector=app"));
     assert_eq!(asked.count(), 1, "once");
+}
+
+/// Pods of a set `logs`, each with a label of its own, and watches that can be held.
+async fn world_of_three() -> (World, Faults) {
+    let world = World::new().await;
+    world.create_set("logs", json!({})).await;
+    for number in 0..3 {
+        let name = format!("web-{number}");
+        world.create_pod(&name, json!({"pod": name})).await;
+    }
+    let faults = Faults::new(world.server.clone(), FaultConfig::none(), 1);
+    (world, faults)
+}
+
+/// Changes the order of upgrades: a pod goes first that has not been upgraded.
+async fn another_goes_first(world: &World) {
+    let upgraded = world.with_image("agent:v2");
+    let names = ["web-0", "web-1", "web-2"];
+    let first = names.iter().find(|name| !upgraded.contains(&(**name).to_owned()));
+    let order = json!([{"weight": 100, "matchSelector": {"matchLabels": {"pod": first.unwrap()}}}]);
+    let strategy = json!({"priorityStrategy": {"weightPriority": order}});
+    world.patch_set("logs", json!({"updateStrategy": strategy})).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_waits_until_the_cache_has_what_was_written_even_if_its_order_changes() {
+    let (world, faults) = world_of_three().await;
+    let _controller = world.start_on(faults.client(), World::config()).await;
+    faults.hold("pods");
+    world.image("agent:v2").await;
+    assert_eq!(world.with_image("agent:v2").len(), 1);
+    another_goes_first(&world).await;
+    pass(1000.0).await;
+    assert_eq!(world.with_image("agent:v2").len(), 1, "one is on its way");
+    faults.release();
+    pass(10.0).await;
+    world.settle().await;
+    assert_eq!(world.counts("logs"), (3, 3, 3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_takes_over_with_old_caches_upgrades_nothing_until_they_are_new() {
+    let (world, faults) = world_of_three().await;
+    let first = world.start().await;
+    let standby = Tasks::new();
+    let clock = world.clock.clone();
+    let second = controller(&standby, &faults.client(), |all| all, clock, World::config());
+    pass(1.0).await;
+    faults.hold("pods");
+    world.image("agent:v2").await;
+    drop(first);
+    assert_eq!(world.with_image("agent:v2").len(), 1);
+    another_goes_first(&world).await;
+    standby.spawn("controller", second.run(standby.token()));
+    pass(1000.0).await;
+    assert_eq!(world.with_image("agent:v2").len(), 1, "one is on its way");
+    faults.release();
+    pass(10.0).await;
+    world.settle().await;
+    assert_eq!(world.counts("logs"), (3, 3, 3, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,8 +24,8 @@ use kruise_core::testing::apiserver::{ApiServer, Logged, ServerConfig};
 use kruise_core::testing::clock::TokioClock;
 use kruise_sidecar::api::{InjectedHashes, SidecarSet, SidecarSetStatus};
 use kruise_sidecar::controller::{SidecarSetConfig, UpgradeMetrics};
-use kube_client::Api;
 use kube_client::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube_client::{Api, Client};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -119,9 +119,12 @@ impl World {
     }
 
     pub async fn start_with(&self, config: SidecarSetConfig) -> Tasks {
+        self.start_on(self.server.client(), config).await
+    }
+
+    pub async fn start_on(&self, client: Client, config: SidecarSetConfig) -> Tasks {
         let notes = self.notes.clone();
         let events = EventSink::new(move |note| notes.lock().push(note));
-        let client = self.server.client();
         let tasks = process(client, self.clock.clone(), events, self.metrics.clone(), config);
         pass(1.0).await;
         tasks

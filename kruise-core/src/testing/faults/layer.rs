@@ -1,5 +1,6 @@
 //! Requests and what happens to them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,10 +13,10 @@ use http_body_util::BodyExt;
 use kube_client::Client;
 use kube_client::client::Body;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::config::FaultConfig;
-use super::watch::faulty;
+use super::watch::{Still, faulty};
 use crate::testing::apiserver::{AnswerBody, ApiError, ApiServer, Twist, error_response};
 use crate::testing::random::Random;
 
@@ -47,6 +48,8 @@ struct Shared {
     config: FaultConfig,
     state: Mutex<State>,
     crashed: Notify,
+    /// Resources whose watches stand still.
+    held: watch::Sender<BTreeSet<String>>,
 }
 
 /// The layer. Clones share everything.
@@ -106,6 +109,7 @@ impl Faults {
                 injected: Vec::new(),
             }),
             crashed: Notify::new(),
+            held: watch::Sender::default(),
         }))
     }
 
@@ -136,6 +140,18 @@ impl Faults {
     /// Faults again.
     pub fn resume(&self) {
         self.0.state.lock().calm = false;
+    }
+
+    /// Watches of a resource, as `pods`, stand still from now on, so that caches stay as they are; see [`Faults::release`].
+    pub fn hold(&self, resource: &str) {
+        self.0
+            .held
+            .send_modify(|held| _ = held.insert(resource.to_owned()));
+    }
+
+    /// All watches go on with the events that were held back.
+    pub fn release(&self) {
+        self.0.held.send_modify(BTreeSet::clear);
     }
 
     /// The process dies in the `after`th request from now (0 is the next), which is not answered any more, nor is any
@@ -297,7 +313,12 @@ impl Shared {
             _ if is_watch && response.status() == 200 => {
                 let shared = self.clone();
                 let calm = move || shared.is_calm() || !shared.is_alive(process);
-                Ok(response.map(|body| faulty(body, self.config.clone(), plan.watch, calm).boxed_unsync()))
+                let still = Still {
+                    held: self.held.subscribe(),
+                    resource: name,
+                };
+                Ok(response
+                    .map(|body| faulty(body, self.config.clone(), plan.watch, calm, still).boxed_unsync()))
             }
             _ => Ok(response),
         }

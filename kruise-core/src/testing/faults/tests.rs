@@ -175,6 +175,24 @@ async fn events_are_late_lost_cut_or_doubled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_that_is_held_stands_still_until_its_release() {
+    let (_server, faults, nodes) = api(FaultConfig::none());
+    let maps: Api<ConfigMap> = Api::namespaced(nodes.clone().into_client(), "default");
+    let params = WatchParams::default();
+    let mut of_nodes = nodes.watch(&params, "0").await.unwrap().boxed();
+    let mut of_maps = maps.watch(&params, "0").await.unwrap().boxed();
+    faults.hold("nodes");
+    nodes.create(&PostParams::default(), &node()).await.unwrap();
+    let map = serde_json::from_value(json!({"metadata": {"name": "m"}})).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    assert!(matches!(of_maps.next().await, Some(Ok(WatchEvent::Added(_)))));
+    let later = Duration::from_secs(600);
+    assert!(tokio::time::timeout(later, of_nodes.next()).await.is_err());
+    faults.release();
+    assert!(matches!(of_nodes.next().await, Some(Ok(WatchEvent::Added(_)))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_before_or_after_a_write_silences_the_process() {
     for (crash, written) in [(Crash::Before, 0), (Crash::After, 1)] {
         let (server, faults, nodes) = api(FaultConfig::none());

@@ -1,9 +1,12 @@
 //! What happens to the events of a watch. Each chunk of the server's body is one event.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use tokio::sync::watch;
 
 use super::config::FaultConfig;
 use super::layer::Reset;
@@ -17,8 +20,15 @@ struct Body<C> {
     config: FaultConfig,
     random: Random,
     calm: C,
+    still: Still,
     /// What follows the event that was passed on.
     next: Option<Next>,
+}
+
+/// Which watches stand still, and of what this one is.
+pub(super) struct Still {
+    pub(super) held: watch::Receiver<BTreeSet<String>>,
+    pub(super) resource: String,
 }
 
 enum Next {
@@ -33,12 +43,14 @@ pub(super) fn faulty(
     config: FaultConfig,
     random: Random,
     calm: impl Fn() -> bool + Send + 'static,
+    still: Still,
 ) -> impl http_body::Body<Data = Bytes, Error = Error> + Send + 'static {
     let body = Body {
         inner: Box::pin(body.into_data_stream()),
         config,
         random,
         calm,
+        still,
         next: None,
     };
     let frames = futures::stream::unfold(body, |mut body| async move {
@@ -66,6 +78,11 @@ impl<C: Fn() -> bool> Body<C> {
             Ok(event) => event,
             Err(error) => return Some(Err(error)),
         };
+        let Still { held, resource } = &mut self.still;
+        // The layer is gone, and whoever could release it.
+        if held.wait_for(|held| !held.contains(resource)).await.is_err() {
+            return None;
+        }
         let config = &self.config;
         let [late, lost, cut, twice] = [
             config.watch_late,
