@@ -2,6 +2,8 @@
 //!
 //! `examples/e2e/run` (or `make e2e`) brings the cluster, the manager and the daemons up and then runs `tests/*.rs`.
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
+//! Tests run side by side, each in a namespace of its own. One that stops or adds parts of the cluster, or that all nodes matter to,
+//! is in a module `alone` and runs alone.
 
 pub mod archive;
 pub mod front;
@@ -144,8 +146,9 @@ impl Cluster {
         Ok(said.out)
     }
 
-    /// `examples/cluster/cluster ARGS`; its standard output.
+    /// `examples/cluster/cluster ARGS`; its standard output. For tests that run alone.
     pub async fn cluster(&self, args: &[&str]) -> Result<String> {
+        ensure_alone(args)?;
         match std::env::var("CLUSTER_BIN") {
             Ok(path) => {
                 let said = self.command(&path, args, "").await?;
@@ -159,13 +162,17 @@ impl Cluster {
         }
     }
 
-    /// `examples/local/kruise ARGS`: starts, stops and kills our manager and daemons.
+    /// `examples/local/kruise ARGS`: starts, stops and kills our manager and daemons. For tests that run alone; all may ask for `logs`.
     pub async fn kruise(&self, args: &[&str]) -> Result<String> {
+        if !matches!(args, ["logs", ..]) {
+            ensure_alone(args)?;
+        }
         self.script("local/kruise", args).await
     }
 
     /// [`Cluster::kruise`] with a variable `NAME=value` of its environment, such as `KRUISE_MANAGER_ARGS=…`.
     pub async fn kruise_with(&self, variable: &str, args: &[&str]) -> Result<String> {
+        ensure_alone(args)?;
         let script = self.examples.join("local/kruise");
         let script = script.to_string_lossy();
         let mut all = vec![variable, &script];
@@ -177,8 +184,9 @@ impl Cluster {
         Ok(said.out)
     }
 
-    /// `examples/deploy/kruise ARGS`: the programs as pods.
+    /// `examples/deploy/kruise ARGS`: the programs as pods. For tests that run alone.
     pub async fn deploy(&self, args: &[&str]) -> Result<String> {
+        ensure_alone(args)?;
         self.script("deploy/kruise", args).await
     }
 
@@ -226,6 +234,16 @@ impl Cluster {
     pub async fn has_image(&self, node: &str, image: &str) -> Result<bool> {
         let client = kruise_cri::Client::connect(&self.runtime(node).await?, ClientConfig::default()).await?;
         Ok(client.image_status(&self.image(image)?).await?.is_some())
+    }
+}
+
+/// Refuses what would disturb tests that run beside this one. The runner that tells its tests their names runs them side by side.
+fn ensure_alone(args: &[&str]) -> Result<()> {
+    match std::env::var("NEXTEST_TEST_NAME") {
+        Ok(test) if !test.starts_with("alone::") && !test.starts_with("removal::") => {
+            bail!("{test} does `{}`, so it has to be in a module `alone`", args.join(" "))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -167,57 +167,6 @@ async fn without_the_right_secret_the_reason_is_told_and_no_password() -> Result
 }
 
 #[tokio::test]
-async fn a_plugin_of_the_kubelet_gives_the_credentials() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
-        return Ok(());
-    };
-    let host = scene.cluster.var("CLUSTER_REGISTRY_AUTH")?.to_owned();
-    let (user, password) = (
-        scene.cluster.var("CLUSTER_REGISTRY_USER")?,
-        scene.cluster.var("CLUSTER_REGISTRY_PASSWORD")?,
-    );
-    let folder = tempfile::tempdir()?;
-    let input = folder.path().join("input");
-    let version = "credentialprovider.kubelet.k8s.io/v1";
-    let answer = json!({"apiVersion": version, "kind": "CredentialProviderResponse", "cacheKeyType": "Registry",
-        "auth": {&host: {"username": user, "password": password}}});
-    executable(
-        &folder.path().join("plugin"),
-        &format!("#!/bin/sh\ncat >>{}\ncat <<'J'\n{answer}\nJ\n", input.display()),
-    )?;
-    let config = folder.path().join("config.yaml");
-    std::fs::write(
-        &config,
-        format!(
-            "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n- name: plugin\n  \
-            matchImages: [\"{host}\"]\n  defaultCacheDuration: 10m\n  apiVersion: {version}\n"
-        ),
-    )?;
-    let flags = format!(
-        "--plugin-config-file={} --plugin-bin-dir={}",
-        config.display(),
-        folder.path().display()
-    );
-    scene
-        .with_daemon(&flags, async |scene| {
-            for name in ["plugin-a", "plugin-b"] {
-                let image = format!("e2e/{name}:{}", scene.space.name);
-                scene.cluster.push(&image, &[]).await?;
-                scene.job(name, &format!("{host}/{image}"), json!({})).await?;
-                ensure!(scene.succeeded(name).await?, "{name}: not pulled");
-            }
-            let input = std::fs::read_to_string(&input)?;
-            ensure!(
-                input.matches("CredentialProviderRequest").count() == 1,
-                "one call for one registry: {input}"
-            );
-            ensure!(input.contains(&format!("{host}/e2e/plugin-a\"")), "{input}");
-            Ok(())
-        })
-        .await
-}
-
-#[tokio::test]
 async fn a_registry_that_throttles_is_waited_for_with_the_reason_in_the_status() -> Result<()> {
     let Some(scene) = Scene::set().await? else {
         return Ok(());
@@ -283,102 +232,157 @@ async fn a_registry_that_fails_or_hangs_ends_a_task_with_the_reason() -> Result<
     scene.space.remove().await
 }
 
-#[tokio::test]
-async fn a_result_is_kept_over_a_restart_and_always_asks_the_registry_again() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
-        return Ok(());
-    };
-    let front = Front::start(&scene.cluster).await?;
-    let image = format!("e2e/kept:{}", scene.space.name);
-    scene.cluster.push(&image, &[]).await?;
-    let image = front.image(&image);
-    // `Always`, so that any pull shows.
-    scene
-        .job("first", &image, json!({"imagePullPolicy": "Always"}))
-        .await?;
-    ensure!(scene.succeeded("first").await?, "not pulled");
-    let asked = front.manifests();
-    scene.cluster.kruise(&["daemon", "kill", &scene.node]).await?;
-    scene.cluster.kruise(&["daemon", "start", &scene.node]).await?;
-    // A job for another image that ends shows that the daemon has seen its tasks.
-    let other = format!("e2e/other:{}", scene.space.name);
-    scene.cluster.push(&other, &[]).await?;
-    scene
-        .job("other", &scene.cluster.image(&other)?, json!({}))
-        .await?;
-    ensure!(scene.succeeded("other").await?, "not pulled");
-    ensure!(front.manifests() == asked, "pulled again after a restart");
-    scene
-        .job("again", &image, json!({"imagePullPolicy": "Always"}))
-        .await?;
-    ensure!(scene.succeeded("again").await?, "not pulled");
-    let again = front.manifests();
-    ensure!(again > asked, "Always did not ask the registry");
-    scene
-        .job("present", &image, json!({"imagePullPolicy": "IfNotPresent"}))
-        .await?;
-    ensure!(scene.succeeded("present").await?, "not found on the node");
-    ensure!(front.manifests() == again, "an image that is there was pulled");
-    scene.space.remove().await
-}
+mod alone {
+    use super::*;
 
-#[tokio::test]
-async fn a_pull_that_a_killed_daemon_or_runtime_cut_off_is_made_once_more() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
-        return Ok(());
-    };
-    let front = Front::start(&scene.cluster).await?;
-    for what in ["daemon", "runtime"] {
-        let image = format!("e2e/cut-{what}:{}", scene.space.name);
-        scene.cluster.push(&image, &["--size", "2"]).await?;
-        let image = front.image(&image);
-        front.be(Mood::HangsOnBlobs);
-        let blobs = front.blobs();
-        // One attempt: what is cut off must not cost it.
+    #[tokio::test]
+    async fn a_plugin_of_the_kubelet_gives_the_credentials() -> Result<()> {
+        let Some(scene) = Scene::set().await? else {
+            return Ok(());
+        };
+        let host = scene.cluster.var("CLUSTER_REGISTRY_AUTH")?.to_owned();
+        let (user, password) = (
+            scene.cluster.var("CLUSTER_REGISTRY_USER")?,
+            scene.cluster.var("CLUSTER_REGISTRY_PASSWORD")?,
+        );
+        let folder = tempfile::tempdir()?;
+        let input = folder.path().join("input");
+        let version = "credentialprovider.kubelet.k8s.io/v1";
+        let answer = json!({"apiVersion": version, "kind": "CredentialProviderResponse", "cacheKeyType": "Registry",
+        "auth": {&host: {"username": user, "password": password}}});
+        executable(
+            &folder.path().join("plugin"),
+            &format!("#!/bin/sh\ncat >>{}\ncat <<'J'\n{answer}\nJ\n", input.display()),
+        )?;
+        let config = folder.path().join("config.yaml");
+        std::fs::write(
+            &config,
+            format!(
+                "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n- name: plugin\n  \
+            matchImages: [\"{host}\"]\n  defaultCacheDuration: 10m\n  apiVersion: {version}\n"
+            ),
+        )?;
+        let flags = format!(
+            "--plugin-config-file={} --plugin-bin-dir={}",
+            config.display(),
+            folder.path().display()
+        );
         scene
-            .job(what, &image, json!({"pullPolicy": {"backoffLimit": 0}}))
+            .with_daemon(&flags, async |scene| {
+                for name in ["plugin-a", "plugin-b"] {
+                    let image = format!("e2e/{name}:{}", scene.space.name);
+                    scene.cluster.push(&image, &[]).await?;
+                    scene.job(name, &format!("{host}/{image}"), json!({})).await?;
+                    ensure!(scene.succeeded(name).await?, "{name}: not pulled");
+                }
+                let input = std::fs::read_to_string(&input)?;
+                ensure!(
+                    input.matches("CredentialProviderRequest").count() == 1,
+                    "one call for one registry: {input}"
+                );
+                ensure!(input.contains(&format!("{host}/e2e/plugin-a\"")), "{input}");
+                Ok(())
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_result_is_kept_over_a_restart_and_always_asks_the_registry_again() -> Result<()> {
+        let Some(scene) = Scene::set().await? else {
+            return Ok(());
+        };
+        let front = Front::start(&scene.cluster).await?;
+        let image = format!("e2e/kept:{}", scene.space.name);
+        scene.cluster.push(&image, &[]).await?;
+        let image = front.image(&image);
+        // `Always`, so that any pull shows.
+        scene
+            .job("first", &image, json!({"imagePullPolicy": "Always"}))
             .await?;
-        while front.blobs() == blobs {
-            tokio::task::yield_now().await;
-        }
-        front.be(Mood::Well);
-        if what == "daemon" {
-            scene.cluster.kruise(&["daemon", "kill", &scene.node]).await?;
-            scene.cluster.kruise(&["daemon", "start", &scene.node]).await?;
-        } else {
+        ensure!(scene.succeeded("first").await?, "not pulled");
+        let asked = front.manifests();
+        scene.cluster.kruise(&["daemon", "kill", &scene.node]).await?;
+        scene.cluster.kruise(&["daemon", "start", &scene.node]).await?;
+        // A job for another image that ends shows that the daemon has seen its tasks.
+        let other = format!("e2e/other:{}", scene.space.name);
+        scene.cluster.push(&other, &[]).await?;
+        scene
+            .job("other", &scene.cluster.image(&other)?, json!({}))
+            .await?;
+        ensure!(scene.succeeded("other").await?, "not pulled");
+        ensure!(front.manifests() == asked, "pulled again after a restart");
+        scene
+            .job("again", &image, json!({"imagePullPolicy": "Always"}))
+            .await?;
+        ensure!(scene.succeeded("again").await?, "not pulled");
+        let again = front.manifests();
+        ensure!(again > asked, "Always did not ask the registry");
+        scene
+            .job("present", &image, json!({"imagePullPolicy": "IfNotPresent"}))
+            .await?;
+        ensure!(scene.succeeded("present").await?, "not found on the node");
+        ensure!(front.manifests() == again, "an image that is there was pulled");
+        scene.space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_pull_that_a_killed_daemon_or_runtime_cut_off_is_made_once_more() -> Result<()> {
+        let Some(scene) = Scene::set().await? else {
+            return Ok(());
+        };
+        let front = Front::start(&scene.cluster).await?;
+        for what in ["daemon", "runtime"] {
+            let image = format!("e2e/cut-{what}:{}", scene.space.name);
+            scene.cluster.push(&image, &["--size", "2"]).await?;
+            let image = front.image(&image);
+            front.be(Mood::HangsOnBlobs);
+            let blobs = front.blobs();
+            // One attempt: what is cut off must not cost it.
             scene
-                .cluster
-                .cluster(&["node", "runtime", "kill", &scene.node])
+                .job(what, &image, json!({"pullPolicy": {"backoffLimit": 0}}))
+                .await?;
+            while front.blobs() == blobs {
+                tokio::task::yield_now().await;
+            }
+            front.be(Mood::Well);
+            if what == "daemon" {
+                scene.cluster.kruise(&["daemon", "kill", &scene.node]).await?;
+                scene.cluster.kruise(&["daemon", "start", &scene.node]).await?;
+            } else {
+                scene
+                    .cluster
+                    .cluster(&["node", "runtime", "kill", &scene.node])
+                    .await?;
+            }
+            ensure!(scene.succeeded(what).await?, "{what}: not pulled");
+        }
+        scene.space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_holds_pulls_back_until_the_deadline_but_not_images_that_are_there() -> Result<()> {
+        let Some(scene) = Scene::set().await? else {
+            return Ok(());
+        };
+        let runtime = scene.cluster.runtime(&scene.node).await?;
+        let runtime = kruise_cri::Client::connect(&runtime, ClientConfig::default()).await?;
+        // The node's filesystem is not ours to see; a folder of the same path is as good.
+        let root = tempfile::tempdir()?;
+        for filesystem in runtime.image_fs_info().await? {
+            tokio::fs::create_dir_all(root.path().join(filesystem.mountpoint.trim_start_matches('/')))
                 .await?;
         }
-        ensure!(scene.succeeded(what).await?, "{what}: not pulled");
-    }
-    scene.space.remove().await
-}
-
-#[tokio::test]
-async fn a_full_disk_holds_pulls_back_until_the_deadline_but_not_images_that_are_there() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
-        return Ok(());
-    };
-    let runtime = scene.cluster.runtime(&scene.node).await?;
-    let runtime = kruise_cri::Client::connect(&runtime, ClientConfig::default()).await?;
-    // The node's filesystem is not ours to see; a folder of the same path is as good.
-    let root = tempfile::tempdir()?;
-    for filesystem in runtime.image_fs_info().await? {
-        tokio::fs::create_dir_all(root.path().join(filesystem.mountpoint.trim_start_matches('/'))).await?;
-    }
-    let there = format!("e2e/there:{}", scene.space.name);
-    scene.cluster.push(&there, &[]).await?;
-    scene
-        .job("before", &scene.cluster.image(&there)?, json!({}))
-        .await?;
-    ensure!(scene.succeeded("before").await?, "not pulled");
-    let flags = format!(
-        "--image-fs-root={} --min-free-disk-bytes=1152921504606846976",
-        root.path().display()
-    );
-    scene
+        let there = format!("e2e/there:{}", scene.space.name);
+        scene.cluster.push(&there, &[]).await?;
+        scene
+            .job("before", &scene.cluster.image(&there)?, json!({}))
+            .await?;
+        ensure!(scene.succeeded("before").await?, "not pulled");
+        let flags = format!(
+            "--image-fs-root={} --min-free-disk-bytes=1152921504606846976",
+            root.path().display()
+        );
+        scene
         .with_daemon(&flags, async |scene| {
             let image = format!("e2e/full:{}", scene.space.name);
             scene.cluster.push(&image, &[]).await?;
@@ -392,19 +396,20 @@ async fn a_full_disk_holds_pulls_back_until_the_deadline_but_not_images_that_are
             Ok(())
         })
         .await
-}
+    }
 
-#[tokio::test]
-async fn a_daemon_whose_feature_is_off_idles_and_says_so() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
-        return Ok(());
-    };
-    scene
-        .with_daemon("--feature-gates=KruiseDaemon=false", async |scene| {
-            let log = scene.cluster.kruise(&["logs", &scene.node]).await?;
-            let log = tokio::fs::read_to_string(log).await?;
-            ensure!(log.contains("the feature gate KruiseDaemon is off"), "{log}");
-            Ok(())
-        })
-        .await
+    #[tokio::test]
+    async fn a_daemon_whose_feature_is_off_idles_and_says_so() -> Result<()> {
+        let Some(scene) = Scene::set().await? else {
+            return Ok(());
+        };
+        scene
+            .with_daemon("--feature-gates=KruiseDaemon=false", async |scene| {
+                let log = scene.cluster.kruise(&["logs", &scene.node]).await?;
+                let log = tokio::fs::read_to_string(log).await?;
+                ensure!(log.contains("the feature gate KruiseDaemon is off"), "{log}");
+                Ok(())
+            })
+            .await
+    }
 }

@@ -308,116 +308,6 @@ async fn images_that_cannot_be_had_are_told_apart() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_registry_that_is_down_or_hangs_is_worth_another_try() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let client = client(&cluster, ApiVersion::V1).await?;
-    let name = fresh("down");
-    cluster.push(&name, &[]).await?;
-    let image = cluster.image(&name)?;
-
-    cluster.cluster(&["registry", "stop", "open"]).await?;
-    let down = client.pull_image(pull(&image)).await;
-    cluster.cluster(&["registry", "start", "open"]).await?;
-    failed(down, ErrorKind::RegistryUnavailable, Retry::Backoff)?;
-
-    cluster.cluster(&["registry", "pause", "open"]).await?;
-    let start = tokio::time::Instant::now();
-    let hung = client
-        .pull_image(PullRequest {
-            timeout: Some(Duration::from_secs(2)),
-            ..pull(&image)
-        })
-        .await;
-    let took = start.elapsed();
-    cluster.cluster(&["registry", "resume", "open"]).await?;
-    failed(hung, ErrorKind::Deadline, Retry::Backoff)?;
-    ensure!(
-        (2..10).contains(&took.as_secs()),
-        "a pull of 2 s ended after {took:?}"
-    );
-
-    client.pull_image(pull(&image)).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_runtime_killed_during_a_pull_is_found_again() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let (node, endpoint) = endpoint(&cluster).await?;
-    let name = fresh("killed");
-    cluster.push(&name, &["--size", "8"]).await?;
-    let image = cluster.image(&name)?;
-    let runtime = Runtime::new(vec![endpoint.clone()], ClientConfig::default());
-    runtime.version().await?;
-
-    // The registry does not answer, so the pull is still under way when the runtime dies.
-    cluster.cluster(&["registry", "pause", "open"]).await?;
-    let kill = ["node", "runtime", "kill", &node];
-    let (cut, killed) = tokio::join!(runtime.pull_image(pull(&image)), cluster.cluster(&kill));
-    cluster.cluster(&["registry", "resume", "open"]).await?;
-    killed?;
-    failed(cut, ErrorKind::RuntimeUnavailable, Retry::WhenRuntimeReturns)?;
-
-    runtime.pull_image(pull(&image)).await?;
-    ensure!(
-        runtime.image_status(&image).await?.is_some(),
-        "pulled, but not there"
-    );
-    ensure!(
-        runtime.endpoint() == Some(endpoint),
-        "found elsewhere: {:?}",
-        runtime.endpoint()
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_runtime_that_starts_later_is_found_among_several_sockets() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let (node, endpoint) = endpoint(&cluster).await?;
-    let nowhere = Endpoint::parse("unix:///run/kruise-e2e/no-such-runtime.sock")?;
-    // One nanosecond between searches: whoever asks after the start gets an answer.
-    let mut config = ClientConfig::default();
-    config.min_backoff = Duration::from_nanos(1);
-    config.max_backoff = config.min_backoff;
-    let runtime = Runtime::new(vec![nowhere, endpoint.clone()], config);
-
-    cluster.cluster(&["node", "runtime", "stop", &node]).await?;
-    let early = runtime.version().await;
-    cluster.cluster(&["node", "runtime", "start", &node]).await?;
-    failed(early, ErrorKind::RuntimeUnavailable, Retry::WhenRuntimeReturns)?;
-    ensure!(runtime.version().await?.name == "containerd", "not containerd");
-    ensure!(
-        runtime.endpoint() == Some(endpoint),
-        "found elsewhere: {:?}",
-        runtime.endpoint()
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_list_of_more_than_four_mebibytes_arrives_whole() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    // A node of its own, which takes the images along when it goes.
-    let node = cluster.cluster(&["node", "add"]).await?;
-    let listed = list_of_large_entries(&cluster, &node).await;
-    cluster.cluster(&["node", "remove", &node]).await?;
-    listed
-}
-
 /// The list repeats the user of each image's configuration, so a few hundred images with long ones are enough.
 async fn list_of_large_entries(cluster: &Cluster, node: &str) -> Result<()> {
     const IMAGES: usize = 300;
@@ -486,4 +376,118 @@ async fn the_full_form_of_a_short_name_is_what_the_runtime_calls_it() -> Result<
         reference.full()
     );
     Ok(())
+}
+
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_registry_that_is_down_or_hangs_is_worth_another_try() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let client = client(&cluster, ApiVersion::V1).await?;
+        let name = fresh("down");
+        cluster.push(&name, &[]).await?;
+        let image = cluster.image(&name)?;
+
+        cluster.cluster(&["registry", "stop", "open"]).await?;
+        let down = client.pull_image(pull(&image)).await;
+        cluster.cluster(&["registry", "start", "open"]).await?;
+        failed(down, ErrorKind::RegistryUnavailable, Retry::Backoff)?;
+
+        cluster.cluster(&["registry", "pause", "open"]).await?;
+        let start = tokio::time::Instant::now();
+        let hung = client
+            .pull_image(PullRequest {
+                timeout: Some(Duration::from_secs(2)),
+                ..pull(&image)
+            })
+            .await;
+        let took = start.elapsed();
+        cluster.cluster(&["registry", "resume", "open"]).await?;
+        failed(hung, ErrorKind::Deadline, Retry::Backoff)?;
+        ensure!(
+            (2..10).contains(&took.as_secs()),
+            "a pull of 2 s ended after {took:?}"
+        );
+
+        client.pull_image(pull(&image)).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_runtime_killed_during_a_pull_is_found_again() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let (node, endpoint) = endpoint(&cluster).await?;
+        let name = fresh("killed");
+        cluster.push(&name, &["--size", "8"]).await?;
+        let image = cluster.image(&name)?;
+        let runtime = Runtime::new(vec![endpoint.clone()], ClientConfig::default());
+        runtime.version().await?;
+
+        // The registry does not answer, so the pull is still under way when the runtime dies.
+        cluster.cluster(&["registry", "pause", "open"]).await?;
+        let kill = ["node", "runtime", "kill", &node];
+        let (cut, killed) = tokio::join!(runtime.pull_image(pull(&image)), cluster.cluster(&kill));
+        cluster.cluster(&["registry", "resume", "open"]).await?;
+        killed?;
+        failed(cut, ErrorKind::RuntimeUnavailable, Retry::WhenRuntimeReturns)?;
+
+        runtime.pull_image(pull(&image)).await?;
+        ensure!(
+            runtime.image_status(&image).await?.is_some(),
+            "pulled, but not there"
+        );
+        ensure!(
+            runtime.endpoint() == Some(endpoint),
+            "found elsewhere: {:?}",
+            runtime.endpoint()
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_starts_later_is_found_among_several_sockets() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let (node, endpoint) = endpoint(&cluster).await?;
+        let nowhere = Endpoint::parse("unix:///run/kruise-e2e/no-such-runtime.sock")?;
+        // One nanosecond between searches: whoever asks after the start gets an answer.
+        let mut config = ClientConfig::default();
+        config.min_backoff = Duration::from_nanos(1);
+        config.max_backoff = config.min_backoff;
+        let runtime = Runtime::new(vec![nowhere, endpoint.clone()], config);
+
+        cluster.cluster(&["node", "runtime", "stop", &node]).await?;
+        let early = runtime.version().await;
+        cluster.cluster(&["node", "runtime", "start", &node]).await?;
+        failed(early, ErrorKind::RuntimeUnavailable, Retry::WhenRuntimeReturns)?;
+        ensure!(runtime.version().await?.name == "containerd", "not containerd");
+        ensure!(
+            runtime.endpoint() == Some(endpoint),
+            "found elsewhere: {:?}",
+            runtime.endpoint()
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_list_of_more_than_four_mebibytes_arrives_whole() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        // A node of its own, which takes the images along when it goes.
+        let node = cluster.cluster(&["node", "add"]).await?;
+        let listed = list_of_large_entries(&cluster, &node).await;
+        cluster.cluster(&["node", "remove", &node]).await?;
+        listed
+    }
 }

@@ -183,101 +183,6 @@ async fn a_daemon_may_not_write_the_status_of_another_node() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_leader_deleted_in_the_middle_of_a_job_is_followed_by_the_other_who_ends_it() -> Result<()> {
-    let Some((cluster, client)) = deployed().await? else {
-        return Ok(());
-    };
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/failover:{}", space.name);
-    cluster.push(&image, &[]).await?;
-    let api = jobs(&client, &space.name);
-    eventually("there is a leader", || async {
-        Ok(leader(&client).await?.is_some())
-    })
-    .await?;
-    let first = leader(&client).await?.context("a leader")?;
-    cluster.cluster(&["registry", "pause", "open"]).await?;
-    let story = async {
-        create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
-        until(&api, "job", "active", |job| {
-            job.is_some_and(|job| job["status"]["active"].as_i64() > Some(0))
-        })
-        .await?;
-        let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-        pods.delete(&first, &DeleteParams::default().grace_period(0))
-            .await?;
-        eventually("another leads", || async {
-            Ok(leader(&client).await?.is_some_and(|leader| leader != first))
-        })
-        .await
-    };
-    let told: Result<()> = story.await;
-    cluster.cluster(&["registry", "resume", "open"]).await?;
-    told?;
-    let job = until_complete(&api, "job").await?;
-    ensure!(
-        job["status"]["succeeded"] == cluster.nodes()?.len(),
-        "{:#}",
-        job["status"]
-    );
-    eventually("two replicas are ready again", || async {
-        Ok(ready_replicas(&client).await? == Some(2))
-    })
-    .await?;
-    space.remove().await
-}
-
-#[tokio::test]
-async fn an_upgrade_rolls_the_pods_and_keeps_jobs_and_definitions() -> Result<()> {
-    let Some((cluster, client)) = deployed().await? else {
-        return Ok(());
-    };
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/upgrade:{}", space.name);
-    cluster.push(&image, &[]).await?;
-    let api = jobs(&client, &space.name);
-    create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
-    let job = until_complete(&api, "job").await?;
-    let (managers, daemons) = (
-        names(&pods(&client, MANAGER).await?),
-        names(&pods(&client, DAEMON).await?),
-    );
-    let definitions = definitions(&cluster).await?;
-
-    cluster
-        .deploy(&[
-            "up",
-            "--set",
-            "manager.log.level=3",
-            "--set",
-            "daemon.log.level=3",
-        ])
-        .await?;
-    for (program, before) in [(MANAGER, managers), (DAEMON, daemons)] {
-        let now = names(&pods(&client, program).await?);
-        ensure!(now.len() == before.len(), "{before:?}, then {now:?}");
-        ensure!(
-            !now.iter().any(|pod| before.contains(pod)),
-            "{program} was not rolled"
-        );
-    }
-    let after = api.get("job").await?;
-    ensure!(after.metadata.uid.as_deref() == job["metadata"]["uid"].as_str());
-    ensure!(after.data["status"]["completionTime"] == job["status"]["completionTime"]);
-    ensure!(
-        self::definitions(&cluster).await? == definitions,
-        "CRDs were touched"
-    );
-    // And they work.
-    create_job(&api, "again", spec(&cluster.image(&image)?)).await?;
-    until_complete(&api, "again").await?;
-    space.remove().await
-}
-
 /// Name, uid, conversion and served versions of our definitions: what an upgrade must leave alone, also what the manager has written.
 async fn definitions(cluster: &Cluster) -> Result<Vec<Value>> {
     let said = cluster.kubectl(&["get", "crd", "-o", "json"], "").await?;
@@ -344,32 +249,131 @@ async fn two_jobs_share_the_copy_of_their_pull_secret() -> Result<()> {
     space.remove().await
 }
 
-#[tokio::test]
-async fn a_task_that_no_agent_answers_for_is_failed_by_the_manager() -> Result<()> {
-    let Some((_, client)) = deployed().await? else {
-        return Ok(());
-    };
-    let name = format!("e2e-nobody-{}", std::process::id());
-    let api = node_images(&client);
-    let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_leader_deleted_in_the_middle_of_a_job_is_followed_by_the_other_who_ends_it() -> Result<()> {
+        let Some((cluster, client)) = deployed().await? else {
+            return Ok(());
+        };
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/failover:{}", space.name);
+        cluster.push(&image, &[]).await?;
+        let api = jobs(&client, &space.name);
+        eventually("there is a leader", || async {
+            Ok(leader(&client).await?.is_some())
+        })
+        .await?;
+        let first = leader(&client).await?.context("a leader")?;
+        cluster.cluster(&["registry", "pause", "open"]).await?;
+        let story = async {
+            create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
+            until(&api, "job", "active", |job| {
+                job.is_some_and(|job| job["status"]["active"].as_i64() > Some(0))
+            })
+            .await?;
+            let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+            pods.delete(&first, &DeleteParams::default().grace_period(0))
+                .await?;
+            eventually("another leads", || async {
+                Ok(leader(&client).await?.is_some_and(|leader| leader != first))
+            })
+            .await
+        };
+        let told: Result<()> = story.await;
+        cluster.cluster(&["registry", "resume", "open"]).await?;
+        told?;
+        let job = until_complete(&api, "job").await?;
+        ensure!(
+            job["status"]["succeeded"] == cluster.nodes()?.len(),
+            "{:#}",
+            job["status"]
+        );
+        eventually("two replicas are ready again", || async {
+            Ok(ready_replicas(&client).await? == Some(2))
+        })
+        .await?;
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_rolls_the_pods_and_keeps_jobs_and_definitions() -> Result<()> {
+        let Some((cluster, client)) = deployed().await? else {
+            return Ok(());
+        };
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/upgrade:{}", space.name);
+        cluster.push(&image, &[]).await?;
+        let api = jobs(&client, &space.name);
+        create_job(&api, "job", spec(&cluster.image(&image)?)).await?;
+        let job = until_complete(&api, "job").await?;
+        let (managers, daemons) = (
+            names(&pods(&client, MANAGER).await?),
+            names(&pods(&client, DAEMON).await?),
+        );
+        let definitions = definitions(&cluster).await?;
+
+        cluster
+            .deploy(&[
+                "up",
+                "--set",
+                "manager.log.level=3",
+                "--set",
+                "daemon.log.level=3",
+            ])
+            .await?;
+        for (program, before) in [(MANAGER, managers), (DAEMON, daemons)] {
+            let now = names(&pods(&client, program).await?);
+            ensure!(now.len() == before.len(), "{before:?}, then {now:?}");
+            ensure!(
+                !now.iter().any(|pod| before.contains(pod)),
+                "{program} was not rolled"
+            );
+        }
+        let after = api.get("job").await?;
+        ensure!(after.metadata.uid.as_deref() == job["metadata"]["uid"].as_str());
+        ensure!(after.data["status"]["completionTime"] == job["status"]["completionTime"]);
+        ensure!(
+            self::definitions(&cluster).await? == definitions,
+            "CRDs were touched"
+        );
+        // And they work.
+        create_job(&api, "again", spec(&cluster.image(&image)?)).await?;
+        until_complete(&api, "again").await?;
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_task_that_no_agent_answers_for_is_failed_by_the_manager() -> Result<()> {
+        let Some((_, client)) = deployed().await? else {
+            return Ok(());
+        };
+        let name = format!("e2e-nobody-{}", std::process::id());
+        let api = node_images(&client);
+        let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
         "metadata": {"name": name, "labels": {FAKE_NODE_IMAGE: "true"}},
         "spec": {"images": {"e2e/nobody": {"tags": [{"tag": "1", "version": 0, "createdAt": "2020-01-01T00:00:00Z",
             "pullPolicy": {"timeoutSeconds": 60, "backoffLimit": 0, "ttlSecondsAfterFinished": 600, "activeDeadlineSeconds": 3600}}]}}}});
-    api.create(&PostParams::default(), &serde_json::from_value(object)?)
-        .await?;
-    let failed = until(&api, &name, "failed", |seen| {
-        let status = seen.and_then(|seen| tag_status(seen, "e2e/nobody", "1"));
-        status.is_some_and(|status| status["phase"] == "Failed")
-    })
-    .await;
-    api.delete(&name, &DeleteParams::default()).await?;
-    let failed = failed?;
-    let status = tag_status(&failed, "e2e/nobody", "1").context("a result")?;
-    ensure!(
-        status["message"] == "node has not responded for a long time",
-        "{status}"
-    );
-    Ok(())
+        api.create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await?;
+        let failed = until(&api, &name, "failed", |seen| {
+            let status = seen.and_then(|seen| tag_status(seen, "e2e/nobody", "1"));
+            status.is_some_and(|status| status["phase"] == "Failed")
+        })
+        .await;
+        api.delete(&name, &DeleteParams::default()).await?;
+        let failed = failed?;
+        let status = tag_status(&failed, "e2e/nobody", "1").context("a result")?;
+        ensure!(
+            status["message"] == "node has not responded for a long time",
+            "{status}"
+        );
+        Ok(())
+    }
 }
 
 mod removal {

@@ -381,60 +381,6 @@ async fn a_finished_job_is_deleted_after_its_ttl() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_killed_daemon_pulls_again_when_it_is_back() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/killed:{}", space.name);
-    cluster.push(&image, &["--size", "64", "--layers", "4"]).await?;
-    let (name, tag) = (cluster.image("e2e/killed")?, space.name.clone());
-    let nodes = cluster.nodes()?;
-    let node = nodes.first().context("a node")?;
-    let api = jobs(&client, &space.name);
-    let spec = json!({"image": cluster.image(&image)?, "selector": {"names": [node]}, "completionPolicy": {"type": "Always"}});
-    create_job(&api, "killed", spec).await?;
-    until(&node_images(&client), node, "pulling", |seen| {
-        seen.is_some_and(|seen| tag_status(seen, &name, &tag).is_some())
-    })
-    .await?;
-    cluster.kruise(&["daemon", "kill", node]).await?;
-    cluster.kruise(&["daemon", "start", node]).await?;
-    let job = until_complete(&api, "killed").await?;
-    ensure!(job["status"]["succeeded"] == 1, "{:#}", job["status"]);
-    ensure!(cluster.has_image(node, &image).await?);
-    space.remove().await
-}
-
-#[tokio::test]
-async fn a_killed_manager_finishes_the_job_when_it_is_back() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/manager:{}", space.name);
-    cluster.push(&image, &["--size", "16"]).await?;
-    let api = jobs(&client, &space.name);
-    create_job(
-        &api,
-        "job",
-        json!({"image": cluster.image(&image)?, "completionPolicy": {"type": "Always"}}),
-    )
-    .await?;
-    until(&api, "job", "started", |seen| {
-        seen.is_some_and(|seen| seen["status"]["startTime"].is_string())
-    })
-    .await?;
-    cluster.kruise(&["manager", "kill"]).await?;
-    cluster.kruise(&["manager", "start"]).await?;
-    let job = until_complete(&api, "job").await?;
-    ensure!(
-        job["status"]["succeeded"] == cluster.nodes()?.len(),
-        "{:#}",
-        job["status"]
-    );
-    space.remove().await
-}
-
-#[tokio::test]
 async fn parallelism_zero_pauses_until_it_is_raised() -> Result<()> {
     let cluster = Cluster::load().await?;
     let client = cluster.client().await?;
@@ -472,24 +418,82 @@ async fn parallelism_zero_pauses_until_it_is_raised() -> Result<()> {
     space.remove().await
 }
 
-#[tokio::test]
-async fn a_node_added_and_removed_takes_its_nodeimage_along() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_killed_daemon_pulls_again_when_it_is_back() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/killed:{}", space.name);
+        cluster.push(&image, &["--size", "64", "--layers", "4"]).await?;
+        let (name, tag) = (cluster.image("e2e/killed")?, space.name.clone());
+        let nodes = cluster.nodes()?;
+        let node = nodes.first().context("a node")?;
+        let api = jobs(&client, &space.name);
+        let spec = json!({"image": cluster.image(&image)?, "selector": {"names": [node]}, "completionPolicy": {"type": "Always"}});
+        create_job(&api, "killed", spec).await?;
+        until(&node_images(&client), node, "pulling", |seen| {
+            seen.is_some_and(|seen| tag_status(seen, &name, &tag).is_some())
+        })
+        .await?;
+        cluster.kruise(&["daemon", "kill", node]).await?;
+        cluster.kruise(&["daemon", "start", node]).await?;
+        let job = until_complete(&api, "killed").await?;
+        ensure!(job["status"]["succeeded"] == 1, "{:#}", job["status"]);
+        ensure!(cluster.has_image(node, &image).await?);
+        space.remove().await
     }
-    let client = cluster.client().await?;
-    let api = node_images(&client);
-    let before = cluster.nodes()?;
-    cluster.cluster(&["node", "add"]).await?;
-    let now = Cluster::load().await?.nodes()?;
-    let added = now
-        .iter()
-        .find(|node| !before.contains(node))
-        .context("a node was added")?;
-    let made = until(&api, added, "made", |seen| seen.is_some()).await;
-    cluster.cluster(&["node", "remove", added]).await?;
-    made?;
-    until(&api, added, "deleted", |seen| seen.is_none()).await?;
-    Ok(())
+
+    #[tokio::test]
+    async fn a_killed_manager_finishes_the_job_when_it_is_back() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/manager:{}", space.name);
+        cluster.push(&image, &["--size", "16"]).await?;
+        let api = jobs(&client, &space.name);
+        create_job(
+            &api,
+            "job",
+            json!({"image": cluster.image(&image)?, "completionPolicy": {"type": "Always"}}),
+        )
+        .await?;
+        until(&api, "job", "started", |seen| {
+            seen.is_some_and(|seen| seen["status"]["startTime"].is_string())
+        })
+        .await?;
+        cluster.kruise(&["manager", "kill"]).await?;
+        cluster.kruise(&["manager", "start"]).await?;
+        let job = until_complete(&api, "job").await?;
+        ensure!(
+            job["status"]["succeeded"] == cluster.nodes()?.len(),
+            "{:#}",
+            job["status"]
+        );
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_node_added_and_removed_takes_its_nodeimage_along() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let client = cluster.client().await?;
+        let api = node_images(&client);
+        let before = cluster.nodes()?;
+        cluster.cluster(&["node", "add"]).await?;
+        let now = Cluster::load().await?.nodes()?;
+        let added = now
+            .iter()
+            .find(|node| !before.contains(node))
+            .context("a node was added")?;
+        let made = until(&api, added, "made", |seen| seen.is_some()).await;
+        cluster.cluster(&["node", "remove", added]).await?;
+        made?;
+        until(&api, added, "deleted", |seen| seen.is_none()).await?;
+        Ok(())
+    }
 }

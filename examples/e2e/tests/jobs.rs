@@ -62,136 +62,6 @@ async fn a_private_image_needs_its_secret_whose_copy_goes_with_the_job() -> Resu
 }
 
 #[tokio::test]
-async fn a_job_deleted_in_the_middle_of_a_pull_stops_it() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/stopped:{}", space.name);
-    cluster.push(&image, &[]).await?;
-    let node = cluster.nodes()?.remove(0);
-    // A pull that takes as long as the test wants: the runtime is away.
-    cluster.cluster(&["node", "runtime", "stop", &node]).await?;
-    let api = jobs(&client, &space.name);
-    create_job(
-        &api,
-        "job",
-        json!({"image": cluster.image(&image)?, "selector": {"names": [node]}}),
-    )
-    .await?;
-    let name = cluster.image("e2e/stopped")?;
-    let pulling = until(&node_images(&client), &node, "pulling", |seen| {
-        seen.and_then(|seen| tag_status(seen, &name, &space.name))
-            .is_some_and(|status| status["phase"] == "Pulling")
-    })
-    .await;
-    api.delete("job", &DeleteParams::default()).await?;
-    let rid = until(&node_images(&client), &node, "rid of the task", |seen| {
-        seen.is_some_and(|seen| tag_status(seen, &name, &space.name).is_none())
-    })
-    .await;
-    cluster.cluster(&["node", "runtime", "start", &node]).await?;
-    pulling?;
-    rid?;
-    // A later job on the node shows that the daemon has gone on without that pull.
-    let other = format!("e2e/afterwards:{}", space.name);
-    cluster.push(&other, &[]).await?;
-    create_job(
-        &api,
-        "other",
-        json!({"image": cluster.image(&other)?, "selector": {"names": [node]}}),
-    )
-    .await?;
-    until_complete(&api, "other").await?;
-    ensure!(
-        !cluster.has_image(&node, &image).await?,
-        "the pull of the deleted job went on"
-    );
-    space.remove().await
-}
-
-#[tokio::test]
-async fn a_job_at_its_deadline_ends_and_names_the_nodes_that_did_not() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/deadline:{}", space.name);
-    cluster.push(&image, &[]).await?;
-    let nodes = cluster.nodes()?;
-    let away = nodes.first().context("a node")?;
-    cluster.cluster(&["node", "runtime", "stop", away]).await?;
-    let api = jobs(&client, &space.name);
-    let spec = json!({"image": cluster.image(&image)?, "parallelism": 9, "pullPolicy": {"timeoutSeconds": 5},
-        "completionPolicy": {"type": "Always", "activeDeadlineSeconds": 6}});
-    create_job(&api, "job", spec).await?;
-    let job = until_complete(&api, "job").await;
-    cluster.cluster(&["node", "runtime", "start", away]).await?;
-    let status = &job?["status"];
-    // The node may say so a moment before the job: then all nodes have ended, and the job with them.
-    ensure!(
-        status["failedNodes"] == json!([away]) && status["active"] == 0,
-        "{status:#}"
-    );
-    ensure!(status["succeeded"] == nodes.len() - 1, "{status:#}");
-    let told = ["job exceeds activeDeadlineSeconds", "job has completed"];
-    ensure!(told.iter().any(|text| status["message"] == *text), "{status:#}");
-    space.remove().await
-}
-
-#[tokio::test]
-async fn a_node_removed_in_the_middle_of_a_pull_no_longer_counts() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    if !cluster.may_be_stopped()? {
-        return Ok(());
-    }
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let image = format!("e2e/removed:{}", space.name);
-    cluster.push(&image, &[]).await?;
-    let before = cluster.nodes()?;
-    cluster.cluster(&["node", "add"]).await?;
-    let now = Cluster::load().await?.nodes()?;
-    let added = now
-        .iter()
-        .find(|node| !before.contains(node))
-        .context("a node was added")?;
-    let api = jobs(&client, &space.name);
-    // No daemon runs there, so the pull does not end.
-    let begun = async {
-        until(&node_images(&client), added, "made", |seen| seen.is_some()).await?;
-        create_job(
-            &api,
-            "job",
-            json!({"image": cluster.image(&image)?, "parallelism": 9}),
-        )
-        .await?;
-        let all = before.len() + 1;
-        until(&api, "job", "waiting for the new node alone", |seen| {
-            let status = |field: &str| seen.and_then(|seen| seen["status"][field].as_u64());
-            status("desired") == Some(all as u64)
-                && status("active") == Some(1)
-                && status("succeeded") == Some(all as u64 - 1)
-        })
-        .await
-    };
-    let begun = begun.await;
-    cluster.cluster(&["node", "remove", added]).await?;
-    begun?;
-    let job = until_complete(&api, "job").await?;
-    ensure!(
-        job["status"]["desired"] == before.len() && job["status"]["failed"] == 0,
-        "{:#}",
-        job["status"]
-    );
-    space.remove().await
-}
-
-#[tokio::test]
 async fn pods_select_the_nodes_they_are_on() -> Result<()> {
     let cluster = Cluster::load().await?;
     let client = cluster.client().await?;
@@ -233,97 +103,6 @@ async fn pods_select_the_nodes_they_are_on() -> Result<()> {
         seen.is_some_and(|seen| seen["status"]["desired"] == 0)
     })
     .await?;
-    space.remove().await
-}
-
-#[tokio::test]
-async fn a_full_node_is_waited_for_and_the_job_says_so() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let node = format!("full-{}", space.name);
-    let entry = json!({"tags": [{"tag": "1", "pullPolicy": {"ttlSecondsAfterFinished": 600}}]});
-    let images = |count: usize| -> Value {
-        (0..count)
-            .map(|number| (format!("image-{number}"), entry.clone()))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    };
-    let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
-        "metadata": {"name": node, "labels": {"apps.kruise.io/fake-nodeimage": "true"}}, "spec": {"images": images(256)}});
-    let api = node_images(&client);
-    api.create(&PostParams::default(), &serde_json::from_value(object)?)
-        .await?;
-    let more = Patch::Merge(json!({"spec": {"images": {"image-256": entry}}}));
-    let refused = format!("{:?}", api.patch(&node, &PatchParams::default(), &more).await);
-    let jobs = jobs(&client, &space.name);
-    create_job(
-        &jobs,
-        "job",
-        json!({"image": "nginx", "selector": {"names": [node]}}),
-    )
-    .await?;
-    let waits = until(&jobs, "job", "waiting", |seen| {
-        seen.and_then(|seen| seen["status"]["message"].as_str())
-            .is_some_and(|text| text.contains("256 images already"))
-    })
-    .await;
-    // An image less, and the job goes on.
-    let fewer = Patch::Merge(json!({"spec": {"images": {"image-0": null}}}));
-    api.patch(&node, &PatchParams::default(), &fewer).await?;
-    let told = until(&api, &node, "told to pull", |seen| {
-        seen.is_some_and(|seen| seen["spec"]["images"]["nginx"].is_object())
-    })
-    .await;
-    jobs.delete("job", &DeleteParams::default()).await?;
-    api.delete(&node, &DeleteParams::default()).await?;
-    ensure!(
-        refused.contains("spec.images: holds 257 images, the limit is 256"),
-        "{refused}"
-    );
-    waits?;
-    told?;
-    space.remove().await
-}
-
-#[tokio::test]
-async fn without_the_daemon_jobs_are_refused_and_what_exists_stays() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let before = node_images(&client).list(&Default::default()).await?.items.len();
-    cluster.kruise(&["manager", "stop"]).await?;
-    let started = cluster
-        .kruise_with(
-            "KRUISE_MANAGER_ARGS=--feature-gates=KruiseDaemon=false",
-            &["manager", "start"],
-        )
-        .await;
-    let mut said = Vec::new();
-    for (kind, spec) in [
-        ("ImagePullJob", json!({"image": "a"})),
-        ("ImageListPullJob", json!({"images": ["a"]})),
-    ] {
-        let manifest = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": kind,
-            "metadata": {"name": "refused", "namespace": space.name}, "spec": spec});
-        said.push(
-            cluster
-                .kubectl(&["apply", "-f", "-"], &manifest.to_string())
-                .await?,
-        );
-    }
-    let after = node_images(&client).list(&Default::default()).await?.items.len();
-    cluster.kruise(&["manager", "stop"]).await?;
-    cluster.kruise(&["manager", "start"]).await?;
-    started?;
-    for said in said {
-        ensure!(
-            !said.ok && said.err.contains("the feature gate KruiseDaemon is off"),
-            "{}",
-            said.err
-        );
-    }
-    ensure!(before == after, "NodeImages have gone");
     space.remove().await
 }
 
@@ -376,4 +155,229 @@ async fn each_image_of_a_list_is_pulled_by_a_job_of_its_own() -> Result<()> {
     })
     .await?;
     space.remove().await
+}
+
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_deleted_in_the_middle_of_a_pull_stops_it() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/stopped:{}", space.name);
+        cluster.push(&image, &[]).await?;
+        let node = cluster.nodes()?.remove(0);
+        // A pull that takes as long as the test wants: the runtime is away.
+        cluster.cluster(&["node", "runtime", "stop", &node]).await?;
+        let api = jobs(&client, &space.name);
+        create_job(
+            &api,
+            "job",
+            json!({"image": cluster.image(&image)?, "selector": {"names": [node]}}),
+        )
+        .await?;
+        let name = cluster.image("e2e/stopped")?;
+        let pulling = until(&node_images(&client), &node, "pulling", |seen| {
+            seen.and_then(|seen| tag_status(seen, &name, &space.name))
+                .is_some_and(|status| status["phase"] == "Pulling")
+        })
+        .await;
+        api.delete("job", &DeleteParams::default()).await?;
+        let rid = until(&node_images(&client), &node, "rid of the task", |seen| {
+            seen.is_some_and(|seen| tag_status(seen, &name, &space.name).is_none())
+        })
+        .await;
+        cluster.cluster(&["node", "runtime", "start", &node]).await?;
+        pulling?;
+        rid?;
+        // A later job on the node shows that the daemon has gone on without that pull.
+        let other = format!("e2e/afterwards:{}", space.name);
+        cluster.push(&other, &[]).await?;
+        create_job(
+            &api,
+            "other",
+            json!({"image": cluster.image(&other)?, "selector": {"names": [node]}}),
+        )
+        .await?;
+        until_complete(&api, "other").await?;
+        ensure!(
+            !cluster.has_image(&node, &image).await?,
+            "the pull of the deleted job went on"
+        );
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_job_at_its_deadline_ends_and_names_the_nodes_that_did_not() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/deadline:{}", space.name);
+        cluster.push(&image, &[]).await?;
+        let nodes = cluster.nodes()?;
+        let away = nodes.first().context("a node")?;
+        cluster.cluster(&["node", "runtime", "stop", away]).await?;
+        let api = jobs(&client, &space.name);
+        let spec = json!({"image": cluster.image(&image)?, "parallelism": 9, "pullPolicy": {"timeoutSeconds": 5},
+        "completionPolicy": {"type": "Always", "activeDeadlineSeconds": 6}});
+        create_job(&api, "job", spec).await?;
+        let job = until_complete(&api, "job").await;
+        cluster.cluster(&["node", "runtime", "start", away]).await?;
+        let status = &job?["status"];
+        // The node may say so a moment before the job: then all nodes have ended, and the job with them.
+        ensure!(
+            status["failedNodes"] == json!([away]) && status["active"] == 0,
+            "{status:#}"
+        );
+        ensure!(status["succeeded"] == nodes.len() - 1, "{status:#}");
+        let told = ["job exceeds activeDeadlineSeconds", "job has completed"];
+        ensure!(told.iter().any(|text| status["message"] == *text), "{status:#}");
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_node_removed_in_the_middle_of_a_pull_no_longer_counts() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let image = format!("e2e/removed:{}", space.name);
+        cluster.push(&image, &[]).await?;
+        let before = cluster.nodes()?;
+        cluster.cluster(&["node", "add"]).await?;
+        let now = Cluster::load().await?.nodes()?;
+        let added = now
+            .iter()
+            .find(|node| !before.contains(node))
+            .context("a node was added")?;
+        let api = jobs(&client, &space.name);
+        // No daemon runs there, so the pull does not end.
+        let begun = async {
+            until(&node_images(&client), added, "made", |seen| seen.is_some()).await?;
+            create_job(
+                &api,
+                "job",
+                json!({"image": cluster.image(&image)?, "parallelism": 9}),
+            )
+            .await?;
+            let all = before.len() + 1;
+            until(&api, "job", "waiting for the new node alone", |seen| {
+                let status = |field: &str| seen.and_then(|seen| seen["status"][field].as_u64());
+                status("desired") == Some(all as u64)
+                    && status("active") == Some(1)
+                    && status("succeeded") == Some(all as u64 - 1)
+            })
+            .await
+        };
+        let begun = begun.await;
+        cluster.cluster(&["node", "remove", added]).await?;
+        begun?;
+        let job = until_complete(&api, "job").await?;
+        ensure!(
+            job["status"]["desired"] == before.len() && job["status"]["failed"] == 0,
+            "{:#}",
+            job["status"]
+        );
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn a_full_node_is_waited_for_and_the_job_says_so() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let node = format!("full-{}", space.name);
+        let entry = json!({"tags": [{"tag": "1", "pullPolicy": {"ttlSecondsAfterFinished": 600}}]});
+        let images = |count: usize| -> Value {
+            (0..count)
+                .map(|number| (format!("image-{number}"), entry.clone()))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        };
+        let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
+        "metadata": {"name": node, "labels": {"apps.kruise.io/fake-nodeimage": "true"}}, "spec": {"images": images(256)}});
+        let api = node_images(&client);
+        api.create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await?;
+        let more = Patch::Merge(json!({"spec": {"images": {"image-256": entry}}}));
+        let refused = format!("{:?}", api.patch(&node, &PatchParams::default(), &more).await);
+        let jobs = jobs(&client, &space.name);
+        create_job(
+            &jobs,
+            "job",
+            json!({"image": "nginx", "selector": {"names": [node]}}),
+        )
+        .await?;
+        let waits = until(&jobs, "job", "waiting", |seen| {
+            seen.and_then(|seen| seen["status"]["message"].as_str())
+                .is_some_and(|text| text.contains("256 images already"))
+        })
+        .await;
+        // An image less, and the job goes on.
+        let fewer = Patch::Merge(json!({"spec": {"images": {"image-0": null}}}));
+        api.patch(&node, &PatchParams::default(), &fewer).await?;
+        let told = until(&api, &node, "told to pull", |seen| {
+            seen.is_some_and(|seen| seen["spec"]["images"]["nginx"].is_object())
+        })
+        .await;
+        jobs.delete("job", &DeleteParams::default()).await?;
+        api.delete(&node, &DeleteParams::default()).await?;
+        ensure!(
+            refused.contains("spec.images: holds 257 images, the limit is 256"),
+            "{refused}"
+        );
+        waits?;
+        told?;
+        space.remove().await
+    }
+
+    #[tokio::test]
+    async fn without_the_daemon_jobs_are_refused_and_what_exists_stays() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let before = node_images(&client).list(&Default::default()).await?.items.len();
+        cluster.kruise(&["manager", "stop"]).await?;
+        let started = cluster
+            .kruise_with(
+                "KRUISE_MANAGER_ARGS=--feature-gates=KruiseDaemon=false",
+                &["manager", "start"],
+            )
+            .await;
+        let mut said = Vec::new();
+        for (kind, spec) in [
+            ("ImagePullJob", json!({"image": "a"})),
+            ("ImageListPullJob", json!({"images": ["a"]})),
+        ] {
+            let manifest = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": kind,
+            "metadata": {"name": "refused", "namespace": space.name}, "spec": spec});
+            said.push(
+                cluster
+                    .kubectl(&["apply", "-f", "-"], &manifest.to_string())
+                    .await?,
+            );
+        }
+        let after = node_images(&client).list(&Default::default()).await?.items.len();
+        cluster.kruise(&["manager", "stop"]).await?;
+        cluster.kruise(&["manager", "start"]).await?;
+        started?;
+        for said in said {
+            ensure!(
+                !said.ok && said.err.contains("the feature gate KruiseDaemon is off"),
+                "{}",
+                said.err
+            );
+        }
+        ensure!(before == after, "NodeImages have gone");
+        space.remove().await
+    }
 }

@@ -19,28 +19,32 @@ async fn run(cluster: &Cluster, client: &Client, shape: &Shape) -> Result<(Count
     Ok((shape.count(client).await?, agents.status_writes()))
 }
 
-#[tokio::test]
-async fn jobs_over_many_nodes_complete_within_the_bounds_of_writes() -> Result<()> {
-    let cluster = Cluster::load().await?;
-    let client = cluster.client().await?;
-    let space = TestNamespace::create(&client).await?;
-    let shape = Shape {
-        name: space.name.clone(),
-        nodes: 30,
-        jobs: 3,
-        parallelism: 10,
-        pull_time: Duration::from_millis(500),
-    };
-    let measured = run(&cluster, &client, &shape).await;
-    // Whatever came of it: other tests count on real nodes only.
-    shape.remove(&client).await?;
-    space.remove().await?;
+mod alone {
+    use super::*;
 
-    let (counts, status_writes) = measured?;
-    let tasks = 30 * 3;
-    ensure!(counts.ended == tasks, "{counts:?}");
-    // One for each node and image at most; less, since jobs that want the same node share a write.
-    ensure!(counts.spec_writes <= 90, "{counts:?}");
-    ensure!(status_writes <= 3 * 90, "{status_writes} status writes");
-    Ok(())
+    #[tokio::test]
+    async fn jobs_over_many_nodes_complete_within_the_bounds_of_writes() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        let client = cluster.client().await?;
+        let space = TestNamespace::create(&client).await?;
+        let shape = Shape {
+            name: space.name.clone(),
+            nodes: 30,
+            jobs: 3,
+            parallelism: 10,
+            pull_time: Duration::from_millis(500),
+        };
+        let measured = run(&cluster, &client, &shape).await;
+        // Whatever came of it: other tests count on real nodes only.
+        shape.remove(&client).await?;
+        space.remove().await?;
+
+        let (counts, status_writes) = measured?;
+        let tasks = 30 * 3;
+        ensure!(counts.ended == tasks, "{counts:?}");
+        // One for each node and image at most; less, since jobs that want the same node share a write.
+        ensure!(counts.spec_writes <= 90, "{counts:?}");
+        ensure!(status_writes <= 3 * 90, "{status_writes} status writes");
+        Ok(())
+    }
 }

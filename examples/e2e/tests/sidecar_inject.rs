@@ -175,40 +175,44 @@ async fn new_pods_get_the_revision_that_is_pinned() -> Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn a_pod_that_slipped_through_is_reported() -> Result<()> {
-    scene(async |scene| {
-        scene.create_set("logs", one(scene, "side:v1")?).await?;
-        scene.cluster.kruise(&["manager", "stop"]).await?;
-        let slipped = scene.create_pod("slipped", &json!({})).await;
-        scene.cluster.kruise(&["manager", "start"]).await?;
-        ensure!(containers(&slipped?) == ["main"]);
-        let events: Api<DynamicObject> =
-            Api::namespaced_with(scene.client.clone(), "default", &core("v1", "Event", "events"));
-        let set = scene.name("logs");
-        let of_set = ListParams::default().fields(&format!("involvedObject.name={set}"));
-        let wanted = format!(
-            "1 pods do not have its containers: {}/slipped (the pod was created without it)",
-            scene.space
-        );
-        eventually("an Event tells of the pod", || async {
-            let events = events.list(&of_set).await?;
-            Ok(events.items.iter().any(|event| {
-                event.data["message"] == wanted && event.data["reason"] == "PodsWithoutSidecars"
-            }))
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pod_that_slipped_through_is_reported() -> Result<()> {
+        scene(async |scene| {
+            scene.create_set("logs", one(scene, "side:v1")?).await?;
+            scene.cluster.kruise(&["manager", "stop"]).await?;
+            let slipped = scene.create_pod("slipped", &json!({})).await;
+            scene.cluster.kruise(&["manager", "start"]).await?;
+            ensure!(containers(&slipped?) == ["main"]);
+            let events: Api<DynamicObject> =
+                Api::namespaced_with(scene.client.clone(), "default", &core("v1", "Event", "events"));
+            let set = scene.name("logs");
+            let of_set = ListParams::default().fields(&format!("involvedObject.name={set}"));
+            let wanted = format!(
+                "1 pods do not have its containers: {}/slipped (the pod was created without it)",
+                scene.space
+            );
+            eventually("an Event tells of the pod", || async {
+                let events = events.list(&of_set).await?;
+                Ok(events.items.iter().any(|event| {
+                    event.data["message"] == wanted && event.data["reason"] == "PodsWithoutSidecars"
+                }))
+            })
+            .await?;
+            let port: u16 = scene.cluster.var("CLUSTER_PORT_BASE")?.parse()?;
+            let metrics = format!("http://127.0.0.1:{}/metrics", port + 900);
+            let said = scene.cluster.command("curl", &["-s", &metrics], "").await?;
+            let line = format!(r#"kruise_sidecarset_pods_without_injection{{sidecarset="{set}"}} 1"#);
+            ensure!(said.out.contains(&line), "{line} is not among the metrics");
+            let made = scene.create_pod("whole", &json!({})).await?;
+            ensure!(
+                annotation(&made, "kruise.io/sidecarset-injected-list") == set,
+                "{made:#}"
+            );
+            Ok(())
         })
-        .await?;
-        let port: u16 = scene.cluster.var("CLUSTER_PORT_BASE")?.parse()?;
-        let metrics = format!("http://127.0.0.1:{}/metrics", port + 900);
-        let said = scene.cluster.command("curl", &["-s", &metrics], "").await?;
-        let line = format!(r#"kruise_sidecarset_pods_without_injection{{sidecarset="{set}"}} 1"#);
-        ensure!(said.out.contains(&line), "{line} is not among the metrics");
-        let made = scene.create_pod("whole", &json!({})).await?;
-        ensure!(
-            annotation(&made, "kruise.io/sidecarset-injected-list") == set,
-            "{made:#}"
-        );
-        Ok(())
-    })
-    .await
+        .await
+    }
 }

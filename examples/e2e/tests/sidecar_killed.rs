@@ -9,15 +9,18 @@ use serde_json::json;
 
 const KILLS: usize = 20;
 
-#[tokio::test]
-async fn a_manager_that_is_killed_twenty_times_never_takes_down_more_than_it_may() -> Result<()> {
-    let seed: u64 = match std::env::var("E2E_SEED") {
-        Ok(seed) => seed.parse()?,
-        Err(_) => u64::from(std::process::id()),
-    };
-    println!("seed {seed}; again with E2E_SEED={seed}");
-    let mut random = Random::new(seed);
-    scene(async |scene| {
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manager_that_is_killed_twenty_times_never_takes_down_more_than_it_may() -> Result<()> {
+        let seed: u64 = match std::env::var("E2E_SEED") {
+            Ok(seed) => seed.parse()?,
+            Err(_) => u64::from(std::process::id()),
+        };
+        println!("seed {seed}; again with E2E_SEED={seed}");
+        let mut random = Random::new(seed);
+        scene(async |scene| {
         let images: Vec<String> = (0..=KILLS / 2).map(|number| format!("side:r{number}")).collect();
         scene.push(&["app:v1"]).await?;
         scene.push(&images.iter().map(String::as_str).collect::<Vec<_>>()).await?;
@@ -50,4 +53,5 @@ async fn a_manager_that_is_killed_twenty_times_never_takes_down_more_than_it_may
         ensure_untouched(&before, &after)
     })
     .await
+    }
 }

@@ -68,29 +68,6 @@ async fn what_is_wrong_with_a_set_is_told_with_its_path() -> Result<()> {
 }
 
 #[tokio::test]
-async fn openkruises_configmap_says_which_annotations_sets_may_patch() -> Result<()> {
-    scene(async |scene| {
-        let maps: Api<DynamicObject> =
-            Api::namespaced_with(scene.client.clone(), "kruise-system", &core("v1", "ConfigMap", "configmaps"));
-        let rules = r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example.com/"]}]}"#;
-        let map = json!({"metadata": {"name": "kruise-configuration"}, "data": {"SidecarSet_PatchPodMetadata_WhiteList": rules}});
-        maps.create(&PostParams::default(), &serde_json::from_value(map)?).await?;
-        let mut spec = one(scene)?;
-        spec["patchPodMetadata"] = json!([{"annotations": {"example.com/a": "b"}, "patchPolicy": "Retain"}]);
-        let set = serde_json::from_value(scene.manifest("logs", spec))?;
-        let sets = scene.sets();
-        let done = eventually("the set is taken", || async { Ok(sets.create(&PostParams::default(), &set).await.is_ok()) }).await;
-        maps.delete("kruise-configuration", &DeleteParams::default()).await?;
-        done?;
-        scene.until_injected("logs").await?;
-        let made = scene.create_pod("web", &json!({})).await?;
-        ensure!(made["metadata"]["annotations"]["example.com/a"] == "b", "{made:#}");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
 async fn both_versions_show_the_same_set() -> Result<()> {
     scene(async |scene| {
         scene.create_set("logs", one(scene)?).await?;
@@ -151,63 +128,90 @@ async fn both_versions_show_the_same_set() -> Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn without_the_pod_webhook_sets_are_refused_and_what_is_there_can_go() -> Result<()> {
-    scene(async |scene| {
-        scene.create_set("logs", one(scene)?).await?;
-        scene.cluster.kruise(&["manager", "stop"]).await?;
-        let started = scene
-            .cluster
-            .kruise_with(
-                "KRUISE_MANAGER_ARGS=--feature-gates=PodWebhook=false",
-                &["manager", "start"],
-            )
-            .await;
-        let tried = async {
-            started?;
-            let told = refused(scene, &scene.manifest("new", one(scene)?)).await?;
-            ensure!(
-                told.contains("the feature gate PodWebhook is off, so no pod would be injected"),
-                "{told}"
-            );
-            let changed = scene.upgrade("logs", "side:v2").await;
-            ensure!(format!("{:#}", changed.err().context("taken")?).contains("PodWebhook is off"));
-            let made = scene.create_pod("web", &json!({})).await?;
-            ensure!(containers(&made) == ["main"], "{:?}", containers(&made));
-            let hooks = scene
+mod alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn openkruises_configmap_says_which_annotations_sets_may_patch() -> Result<()> {
+        scene(async |scene| {
+        let maps: Api<DynamicObject> =
+            Api::namespaced_with(scene.client.clone(), "kruise-system", &core("v1", "ConfigMap", "configmaps"));
+        let rules = r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example.com/"]}]}"#;
+        let map = json!({"metadata": {"name": "kruise-configuration"}, "data": {"SidecarSet_PatchPodMetadata_WhiteList": rules}});
+        maps.create(&PostParams::default(), &serde_json::from_value(map)?).await?;
+        let mut spec = one(scene)?;
+        spec["patchPodMetadata"] = json!([{"annotations": {"example.com/a": "b"}, "patchPolicy": "Retain"}]);
+        let set = serde_json::from_value(scene.manifest("logs", spec))?;
+        let sets = scene.sets();
+        let done = eventually("the set is taken", || async { Ok(sets.create(&PostParams::default(), &set).await.is_ok()) }).await;
+        maps.delete("kruise-configuration", &DeleteParams::default()).await?;
+        done?;
+        scene.until_injected("logs").await?;
+        let made = scene.create_pod("web", &json!({})).await?;
+        ensure!(made["metadata"]["annotations"]["example.com/a"] == "b", "{made:#}");
+        Ok(())
+    })
+    .await
+    }
+
+    #[tokio::test]
+    async fn without_the_pod_webhook_sets_are_refused_and_what_is_there_can_go() -> Result<()> {
+        scene(async |scene| {
+            scene.create_set("logs", one(scene)?).await?;
+            scene.cluster.kruise(&["manager", "stop"]).await?;
+            let started = scene
                 .cluster
-                .kubectl(
-                    &[
-                        "get",
-                        "mutatingwebhookconfigurations",
-                        "-o",
-                        "jsonpath={..webhooks[*].name}",
-                    ],
-                    "",
+                .kruise_with(
+                    "KRUISE_MANAGER_ARGS=--feature-gates=PodWebhook=false",
+                    &["manager", "start"],
                 )
-                .await?;
-            ensure!(hooks.ok && !hooks.out.contains("mpod.kb.io"), "{hooks:?}");
-            // Read, written in metadata, deleted.
-            scene
+                .await;
+            let tried = async {
+                started?;
+                let told = refused(scene, &scene.manifest("new", one(scene)?)).await?;
+                ensure!(
+                    told.contains("the feature gate PodWebhook is off, so no pod would be injected"),
+                    "{told}"
+                );
+                let changed = scene.upgrade("logs", "side:v2").await;
+                ensure!(format!("{:#}", changed.err().context("taken")?).contains("PodWebhook is off"));
+                let made = scene.create_pod("web", &json!({})).await?;
+                ensure!(containers(&made) == ["main"], "{:?}", containers(&made));
+                let hooks = scene
+                    .cluster
+                    .kubectl(
+                        &[
+                            "get",
+                            "mutatingwebhookconfigurations",
+                            "-o",
+                            "jsonpath={..webhooks[*].name}",
+                        ],
+                        "",
+                    )
+                    .await?;
+                ensure!(hooks.ok && !hooks.out.contains("mpod.kb.io"), "{hooks:?}");
+                // Read, written in metadata, deleted.
+                scene
                 .patch_set(
                     "logs",
                     json!({"metadata": {"labels": {"seen": "yes"}, "finalizers": ["e2e.kruise.io/wait"]}}),
                 )
                 .await?;
-            scene
-                .sets()
-                .delete(&scene.name("logs"), &DeleteParams::default())
-                .await?;
-            scene
-                .patch_set("logs", json!({"metadata": {"finalizers": null}}))
-                .await?;
-            ensure!(scene.sets().get_opt(&scene.name("logs")).await?.is_none());
-            Ok(())
-        };
-        let tried = tried.await;
-        scene.cluster.kruise(&["manager", "stop"]).await?;
-        scene.cluster.kruise(&["manager", "start"]).await?;
-        tried
-    })
-    .await
+                scene
+                    .sets()
+                    .delete(&scene.name("logs"), &DeleteParams::default())
+                    .await?;
+                scene
+                    .patch_set("logs", json!({"metadata": {"finalizers": null}}))
+                    .await?;
+                ensure!(scene.sets().get_opt(&scene.name("logs")).await?.is_none());
+                Ok(())
+            };
+            let tried = tried.await;
+            scene.cluster.kruise(&["manager", "stop"]).await?;
+            scene.cluster.kruise(&["manager", "start"]).await?;
+            tried
+        })
+        .await
+    }
 }

@@ -1,6 +1,7 @@
 //! Compares the rights of our programs with the requests in the API server's audit log; fails if a request was refused or a right unused.
 //!
-//! Roles and bindings come on standard input: `kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json`.
+//! Roles and bindings come on standard input: `kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json`, of one
+//! cluster after the other.
 
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -119,14 +119,14 @@ struct Metadata {
 }
 
 impl Grants {
-    /// Reads a list of roles and bindings in JSON, as `kubectl get` prints it. Accounts of other namespaces are left out.
+    /// Reads lists of roles and bindings in JSON, as `kubectl get` prints them. Accounts of other namespaces are left out.
     ///
     /// # Errors
     /// It is no such list, or a binding names a role that is not in it, or an excuse has no reason.
     pub fn read(json: &str, namespace: &str) -> Result<Self> {
-        let objects = serde_json::from_str::<List>(json)
-            .context("the list of roles")?
-            .items;
+        let lists = serde_json::Deserializer::from_str(json).into_iter::<List>();
+        let lists: Vec<List> = lists.collect::<Result<_, _>>().context("the list of roles")?;
+        let objects: Vec<Object> = lists.into_iter().flat_map(|list| list.items).collect();
         let role_name = |kind: &str, namespace: Option<&str>, name: &str| match namespace {
             Some(namespace) if kind == "Role" => format!("{kind} {namespace}/{name}"),
             _ => format!("{kind} {name}"),
