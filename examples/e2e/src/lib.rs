@@ -241,7 +241,10 @@ impl Cluster {
 fn ensure_alone(args: &[&str]) -> Result<()> {
     match std::env::var("NEXTEST_TEST_NAME") {
         Ok(test) if !test.starts_with("alone::") && !test.starts_with("removal::") => {
-            bail!("{test} does `{}`, so it has to be in a module `alone`", args.join(" "))
+            bail!(
+                "{test} does `{}`, so it has to be in a module `alone`",
+                args.join(" ")
+            )
         }
         _ => Ok(()),
     }

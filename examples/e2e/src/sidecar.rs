@@ -10,6 +10,7 @@ use kube_core::params::{DeleteParams, ListParams, Patch, PatchParams, PostParams
 use kube_core::{ApiResource, DynamicObject};
 use kube_runtime::watcher::{self, Event};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::{Cluster, PATIENCE, TestNamespace, core, eventually, kruise_kind, until};
 
@@ -237,8 +238,8 @@ impl Scene {
         Ok(list.items.into_iter().map(named).collect())
     }
 
-    /// Does `work` beside a watch of the pods, and fails as soon as `check` refuses a state that they are in. The check is
-    /// asked for each state that any of them ever has.
+    /// Does `work` beside a watch of the pods that has begun before it, and fails as soon as `check` refuses a state that they
+    /// are in. The check is asked for each state that any of them ever has.
     pub async fn watching<T>(
         &self,
         mut check: impl FnMut(&Pods) -> Result<()>,
@@ -246,6 +247,7 @@ impl Scene {
     ) -> Result<T> {
         let client = self.cluster.watching_client().await?;
         let api: Api<DynamicObject> = Api::namespaced_with(client, &self.space, &pods_kind());
+        let begun = Notify::new();
         let watch = async {
             let mut pods = Pods::new();
             let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
@@ -259,11 +261,16 @@ impl Scene {
                     Event::Delete(pod) => {
                         pods.remove(&named(pod).0);
                     }
-                    Event::Init | Event::InitDone => {}
+                    Event::Init => {}
+                    Event::InitDone => begun.notify_one(),
                 }
                 check(&pods)?;
             }
             bail!("the watch of the pods ended")
+        };
+        let work = async {
+            begun.notified().await;
+            work.await
         };
         tokio::select! {
             done = work => done,

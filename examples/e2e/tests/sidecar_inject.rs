@@ -98,8 +98,8 @@ async fn a_sidecar_with_the_name_of_an_app_container_is_refused_with_both_names(
 #[tokio::test]
 async fn pods_of_the_managers_own_namespace_are_left_alone() -> Result<()> {
     scene(async |scene| {
-        let mut spec = one(scene, "side:v1")?;
-        // Of all namespaces.
+        // A container that sets of other tests do not have, since this one is for all namespaces.
+        let mut spec = json!({"containers": [scene.container("everywhere", "side:v1")?]});
         spec["namespaceSelector"] =
             json!({"matchExpressions": [{"key": "nobody-has-this", "operator": "DoesNotExist"}]});
         spec["selector"] = json!({"matchLabels": {"app": "web", "only": scene.space}});
@@ -118,7 +118,7 @@ async fn pods_of_the_managers_own_namespace_are_left_alone() -> Result<()> {
             anyhow::Ok(json!(pods.create(&params, &pod).await?))
         };
         eventually("pods of the test get it", || async {
-            Ok(containers(&made(&scene.space).await?) == ["shipper", "main"])
+            Ok(containers(&made(&scene.space).await?) == ["everywhere", "main"])
         })
         .await?;
         for namespace in ["kruise-system", "kube-system"] {

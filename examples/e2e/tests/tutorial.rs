@@ -28,7 +28,9 @@ async fn every_line_of_the_tutorial_does_what_it_says() {
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tutorial.md")).unwrap();
     let steps = steps(&page);
     assert!(steps.len() > 20);
+    let begin = Instant::now();
     for step in &steps {
+        println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), step.command);
         let deadline = Instant::now() + PATIENCE;
         loop {
             let said = run(&cluster, step).await.unwrap();
