@@ -380,4 +380,73 @@ mod alone {
         ensure!(before == after, "NodeImages have gone");
         space.remove().await
     }
+
+    #[tokio::test]
+    async fn a_manager_at_another_address_makes_a_certificate_for_it_and_keeps_the_authority() -> Result<()> {
+        let cluster = Cluster::load().await?;
+        if !cluster.may_be_stopped()? {
+            return Ok(());
+        }
+        let before = served(&cluster).await?;
+        cluster.kruise(&["manager", "stop"]).await?;
+        let started = cluster
+            .kruise_with("KRUISE_WEBHOOK_HOST=127.0.0.9", &["manager", "start"])
+            .await;
+        let there = served(&cluster).await;
+        let refused = cluster
+            .kubectl(
+                &["create", "-f", "-"],
+                r#"{"apiVersion": "apps.kruise.io/v1alpha1", "kind": "ImagePullJob",
+                    "metadata": {"name": "refused"}, "spec": {"image": "not an image"}}"#,
+            )
+            .await;
+        cluster.kruise(&["manager", "stop"]).await?;
+        cluster.kruise(&["manager", "start"]).await?;
+        started?;
+        let (there, refused) = (there?, refused?);
+        ensure!(
+            !refused.ok && refused.err.contains("spec.image"),
+            "not refused by the webhook: {refused:?}"
+        );
+        ensure!(
+            there.certificate != before.certificate,
+            "the old certificate is served"
+        );
+        ensure!(there.authority == before.authority, "made a new authority");
+        ensure!(there.url.starts_with("https://127.0.0.9:"), "{}", there.url);
+        Ok(())
+    }
+
+    /// What the API server is told of the webhooks, and what they serve.
+    struct Served {
+        url: String,
+        authority: String,
+        certificate: String,
+    }
+
+    async fn served(cluster: &Cluster) -> Result<Served> {
+        let read = async |args: &[&str]| -> Result<String> {
+            let said = cluster.kubectl(args, "").await?;
+            ensure!(said.ok && !said.out.is_empty(), "{args:?}: {said:?}");
+            Ok(said.out)
+        };
+        let hook = async |field: &str| {
+            let path = format!("jsonpath={{.items[0].webhooks[0].clientConfig.{field}}}");
+            read(&["get", "validatingwebhookconfigurations", "-o", &path]).await
+        };
+        Ok(Served {
+            url: hook("url").await?,
+            authority: hook("caBundle").await?,
+            certificate: read(&[
+                "-n",
+                "kruise-system",
+                "get",
+                "secret",
+                "kruise-webhook-certs",
+                "-o",
+                "jsonpath={.data.tls\\.crt}",
+            ])
+            .await?,
+        })
+    }
 }
