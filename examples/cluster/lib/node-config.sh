@@ -59,6 +59,7 @@ Y
 # A change of the node's state is seen within a second; without a change the Node object is written every
 # five minutes only (unset, that would follow the first number), so that tests which update Nodes meet
 # few conflicts.
+# A pod that has ended is looked at again soon: kubelet 1.20 misses the moment now and then, and by default looks after a minute.
 write_kubelet_config() { # FOLDER NAME
   cat >"$1/kubelet.yaml" <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -80,6 +81,7 @@ imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 10Mi, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
 nodeStatusUpdateFrequency: 1s
+syncFrequency: 5s
 nodeStatusReportFrequency: 5m
 serializeImagePulls: false
 registryPullQPS: 0
