@@ -1,6 +1,5 @@
 //! The sample manager: controllers and webhooks of SidecarSet, ImagePullJob and NodeImage.
 
-mod audit;
 mod crds;
 mod flags;
 mod imagepull;

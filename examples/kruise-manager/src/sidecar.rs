@@ -10,14 +10,13 @@ use kruise_sidecar::controller::{
 };
 use kruise_sidecar::plan::SidecarPod;
 use kruise_sidecar::webhook::{
-    Audit, AuditConfig, InjectionMetrics, LiveConfig, LiveSets, Namespaces, PodHookConfig, PodInjector,
-    SetRules, configuration_cache, namespace_cache, register_pods, register_sets, revision_cache,
-    sidecar_set_cache,
+    Audit, AuditConfig, AuditEvents, InjectionMetrics, LiveConfig, LiveSets, Namespaces, PodHookConfig,
+    PodInjector, SetRules, configuration_cache, namespace_cache, register_pods, register_sets,
+    revision_cache, sidecar_set_cache,
 };
 use kruise_support::config::cache_config;
 use prometheus_client::registry::Registry;
 
-use crate::audit::Reporter;
 use crate::flags::{PATCH_ANY_METADATA, SORT_SIDECARS};
 use crate::wire::Base;
 
@@ -94,9 +93,10 @@ pub(crate) fn add(
         settings
             .excluded_namespaces
             .clone_from(&config.excluded_namespaces);
-        let reporter = Reporter::new(sets.clone(), base.events("sidecarset-audit"));
-        let report = move |found: &_| reporter.report(found);
-        let audit = Audit::new(pods.clone(), live.clone(), settings, report);
+        let events = AuditEvents::new(sets.clone(), base.events("sidecarset-audit"));
+        let audit = Audit::new(pods.clone(), live.clone(), settings, move |found| {
+            events.tell(found);
+        });
         let audit = audit.context("--injection-audit-interval")?;
         manager.on_leader(audit.namespaces(labels.clone()).metrics(&injection));
         let injector = PodInjector::new(live.clone(), base.clock.clone())

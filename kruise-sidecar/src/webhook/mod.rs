@@ -34,6 +34,7 @@
 
 mod alone;
 mod audit;
+mod audit_events;
 mod caches;
 mod config;
 mod keeper;
@@ -49,6 +50,7 @@ use kruise_core::webhook::{RouterBuilder, Scopes};
 
 pub use alone::PodWebhook;
 pub use audit::{Audit, AuditConfig, AuditReport, Missing};
+pub use audit_events::AuditEvents;
 pub use caches::{configuration_cache, revision_cache, sidecar_set_cache};
 pub use config::{POD_PATH, PodHookConfig};
 pub use keeper::ScopeKeeper;
