@@ -13,14 +13,14 @@ use crate::failure::{Failure, Result};
 
 /// A client, and the namespace that is meant where a command names none.
 #[derive(Clone)]
-pub(crate) struct Session {
+pub(crate) struct Connection {
     /// The client.
     pub(crate) client: Client,
     /// `--namespace`, or that of the context, or `default`.
     pub(crate) namespace: String,
 }
 
-impl Session {
+impl Connection {
     /// Reads the kubeconfig; asks the server nothing.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `kubectl kruise`: explains SidecarSets, steers their rollouts, pulls images on nodes.
 
 mod cli;
+mod complete;
 mod connect;
 mod explain;
 mod failure;

@@ -7,12 +7,17 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{Cli, Command, DryRun, RolloutCommand};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
-use crate::{explain, get, pull, rollout, version};
+use crate::{complete, explain, get, pull, rollout, version};
 
 /// Runs the program. 0 if all went well, 1 otherwise, as kubectl has it.
 pub(crate) async fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let mut out = std::io::stdout();
+    if args.first().is_some_and(|program| complete::is_asked(program)) {
+        return end(complete::answer(args.split_off(1), &mut out));
+    }
     let parsed = command().try_get_matches_from(args);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
@@ -25,9 +30,11 @@ pub(crate) async fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    let mut out = std::io::stdout();
     let done = dispatch(cli, &mut out).await;
-    let done = done.and_then(|()| out.flush().map_err(Failure::from));
+    end(done.and_then(|()| out.flush().map_err(Failure::from)))
+}
+
+fn end(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has enough: `| head`.
@@ -59,27 +66,32 @@ async fn dispatch(cli: Cli, out: &mut impl Write) -> Result<()> {
             pull::offline(flags, cli.global.namespace.as_deref(), out)
         }
         _ => {
-            let session = Session::connect(&cli.global).await?;
-            online(&cli, &session, std::io::stdout().is_terminal(), out).await
+            let connection = Connection::connect(&cli.global).await?;
+            online(&cli, &connection, std::io::stdout().is_terminal(), out).await
         }
     }
 }
 
 /// Runs a command that needs a server. `bars` shows progress by bars.
-pub(crate) async fn online(cli: &Cli, session: &Session, bars: bool, out: &mut impl Write) -> Result<()> {
+pub(crate) async fn online(
+    cli: &Cli,
+    connection: &Connection,
+    bars: bool,
+    out: &mut impl Write,
+) -> Result<()> {
     match &cli.command {
         Command::Explain(flags) => {
-            explain::online(flags, cli.global.namespace.as_deref(), session, out).await
+            explain::online(flags, cli.global.namespace.as_deref(), connection, out).await
         }
         Command::Rollout { command } => match command {
-            RolloutCommand::Status(flags) => rollout::status(flags, session, out).await,
-            RolloutCommand::Pause(flags) => rollout::pause(flags, session, true, out).await,
-            RolloutCommand::Resume(flags) => rollout::pause(flags, session, false, out).await,
-            RolloutCommand::Undo(flags) => rollout::undo(flags, session, out).await,
-            RolloutCommand::History(flags) => rollout::history(flags, session, out).await,
+            RolloutCommand::Status(flags) => rollout::status(flags, connection, out).await,
+            RolloutCommand::Pause(flags) => rollout::pause(flags, connection, true, out).await,
+            RolloutCommand::Resume(flags) => rollout::pause(flags, connection, false, out).await,
+            RolloutCommand::Undo(flags) => rollout::undo(flags, connection, out).await,
+            RolloutCommand::History(flags) => rollout::history(flags, connection, out).await,
         },
-        Command::Pull(flags) => pull::online(flags, session, bars, out).await,
-        Command::Get(flags) => get::run(flags, session, out).await,
+        Command::Pull(flags) => pull::online(flags, connection, bars, out).await,
+        Command::Get(flags) => get::run(flags, connection, out).await,
         Command::Version(_) | Command::Completion { .. } => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use kruise_core::testing::apiserver::ApiServer;
 use serde_json::Value;
 
 use crate::cli::Cli;
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::run;
 
 /// A server with Kruise's definitions.
@@ -33,12 +33,12 @@ pub(crate) fn seed(server: &ApiServer, object: Value) {
 pub(crate) async fn kruise(server: &ApiServer, line: &str) -> (String, Result<(), String>) {
     let words = std::iter::once("kubectl-kruise").chain(line.split_whitespace());
     let cli = Cli::try_parse_from(words).expect("the command line is sound");
-    let session = Session {
+    let connection = Connection {
         client: server.client(),
         namespace: cli.global.namespace.clone().unwrap_or_else(|| "shop".to_owned()),
     };
     let mut out = Vec::new();
-    let done = run::online(&cli, &session, false, &mut out).await;
+    let done = run::online(&cli, &connection, false, &mut out).await;
     let text = String::from_utf8(out).expect("text");
     (text, done.map_err(|failure| failure.to_string()))
 }

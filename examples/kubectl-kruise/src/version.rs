@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use crate::cli::{Global, VersionFlags};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 use crate::output::Format;
 
@@ -37,11 +37,11 @@ pub(crate) async fn run(flags: &VersionFlags, global: &Global, out: &mut impl Wr
 }
 
 async fn server(global: &Global, versions: &mut Value) -> Result<()> {
-    let session = Session::connect(global).await?;
-    let server = session.client.apiserver_version().await;
+    let connection = Connection::connect(global).await?;
+    let server = connection.client.apiserver_version().await;
     let server = server.map_err(|error| Failure::api("asking for the version of the server", &error))?;
     versions["serverVersion"] = server.git_version.into();
-    let groups = session.client.list_api_groups().await;
+    let groups = connection.client.list_api_groups().await;
     let groups = groups.map_err(|error| Failure::api("asking for the APIs of the server", &error))?;
     let kruise = groups
         .groups

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(crate) use load::live;
 
 use crate::cli::{ExplainFlags, Objects};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 use crate::output::{Format, list};
 
@@ -21,11 +21,11 @@ use crate::output::{Format, list};
 pub(crate) async fn online(
     flags: &ExplainFlags,
     namespace: Option<&str>,
-    session: &Session,
+    connection: &Connection,
     out: &mut impl Write,
 ) -> Result<()> {
     let names = Objects::sets(&flags.objects)?;
-    let snapshot = live(&session.client, &names).await?;
+    let snapshot = live(&connection.client, &names).await?;
     tell(flags, namespace, &names, &snapshot, out)
 }
 

@@ -12,7 +12,7 @@ use kube_core::{GroupVersionKind, Request, WatchEvent};
 use serde_json::Value;
 
 use crate::cli::{GetFlags, Kind, Objects};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 use crate::output::{Format, list};
 use table::Table;
@@ -22,7 +22,7 @@ const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application
 const VERSION: &str = "v1alpha1";
 
 /// Prints objects.
-pub(crate) async fn run(flags: &GetFlags, session: &Session, out: &mut impl Write) -> Result<()> {
+pub(crate) async fn run(flags: &GetFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     let asked = Objects::parse(&flags.objects)?;
     let by_name = asked.iter().any(|objects| !objects.names.is_empty());
     if by_name && (flags.selector.is_some() || flags.field_selector.is_some()) {
@@ -39,20 +39,20 @@ pub(crate) async fn run(flags: &GetFlags, session: &Session, out: &mut impl Writ
     let prefixed = asked.len() > 1;
     if flags.watch {
         return match asked.as_slice() {
-            [only] if only.names.len() < 2 => watch(flags, session, only, out).await,
+            [only] if only.names.len() < 2 => watch(flags, connection, only, out).await,
             _ => Err(Failure::new(
                 "you may only specify a single resource type, and one name at most, with --watch",
             )),
         };
     }
     if !matches!(flags.output, Format::Default | Format::Wide) {
-        return print(flags, session, &asked, out).await;
+        return print(flags, connection, &asked, out).await;
     }
     let mut printed = 0;
     for objects in &asked {
         let mut table = Table::default();
-        for request in requests(flags, session, objects)? {
-            table.add(fetch(session, request, objects.kind).await?)?;
+        for request in requests(flags, connection, objects)? {
+            table.add(fetch(connection, request, objects.kind).await?)?;
         }
         if table.is_empty() {
             continue;
@@ -68,7 +68,7 @@ pub(crate) async fn run(flags: &GetFlags, session: &Session, out: &mut impl Writ
     if printed == 0 {
         let place = match flags.all_namespaces || asked.iter().all(|objects| !objects.kind.namespaced) {
             true => String::new(),
-            false => format!(" in {} namespace.", session.namespace),
+            false => format!(" in {} namespace.", connection.namespace),
         };
         eprintln!("No resources found{place}");
     }
@@ -84,8 +84,12 @@ fn shape(flags: &GetFlags, kind: &Kind) -> table::Shape {
 }
 
 /// One request for each name, or one for all.
-fn requests(flags: &GetFlags, session: &Session, objects: &Objects) -> Result<Vec<http::Request<Vec<u8>>>> {
-    let request = Request::new(url(flags, session, objects.kind));
+fn requests(
+    flags: &GetFlags,
+    connection: &Connection,
+    objects: &Objects,
+) -> Result<Vec<http::Request<Vec<u8>>>> {
+    let request = Request::new(url(flags, connection, objects.kind));
     let built: Vec<_> = match objects.names.is_empty() {
         true => vec![request.list(&params(flags))],
         false => objects
@@ -108,32 +112,37 @@ fn params(flags: &GetFlags) -> ListParams {
     }
 }
 
-fn url(flags: &GetFlags, session: &Session, kind: &Kind) -> String {
+fn url(flags: &GetFlags, connection: &Connection, kind: &Kind) -> String {
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind.kind), kind.plural);
     let api: Api<DynamicObject> = match kind.namespaced && !flags.all_namespaces {
-        true => Api::namespaced_with(session.client.clone(), &session.namespace, &resource),
-        false => Api::all_with(session.client.clone(), &resource),
+        true => Api::namespaced_with(connection.client.clone(), &connection.namespace, &resource),
+        false => Api::all_with(connection.client.clone(), &resource),
     };
     api.resource_url().to_owned()
 }
 
-async fn fetch(session: &Session, mut request: http::Request<Vec<u8>>, kind: &Kind) -> Result<Value> {
+async fn fetch(connection: &Connection, mut request: http::Request<Vec<u8>>, kind: &Kind) -> Result<Value> {
     request
         .headers_mut()
         .insert(ACCEPT, HeaderValue::from_static(AS_TABLE));
-    let answer = session.client.request::<Value>(request).await;
+    let answer = connection.client.request::<Value>(request).await;
     answer.map_err(|error| Failure::api(&format!("getting {}", kind.plural), &error))
 }
 
 /// Objects in a format of data.
-async fn print(flags: &GetFlags, session: &Session, asked: &[Objects], out: &mut impl Write) -> Result<()> {
+async fn print(
+    flags: &GetFlags,
+    connection: &Connection,
+    asked: &[Objects],
+    out: &mut impl Write,
+) -> Result<()> {
     let mut items: Vec<Value> = Vec::new();
     let mut single = true;
     for objects in asked {
         single &= objects.names.len() == 1;
-        for request in requests(flags, session, objects)? {
-            let answer = session.client.request::<Value>(request).await;
+        for request in requests(flags, connection, objects)? {
+            let answer = connection.client.request::<Value>(request).await;
             let mut answer =
                 answer.map_err(|error| Failure::api(&format!("getting {}", objects.kind.plural), &error))?;
             match answer.get_mut("items").map(Value::take) {
@@ -163,7 +172,12 @@ async fn print(flags: &GetFlags, session: &Session, asked: &[Objects], out: &mut
 }
 
 /// Prints a table, and a line for each change, until it is interrupted or the server ends it for good.
-async fn watch(flags: &GetFlags, session: &Session, objects: &Objects, out: &mut impl Write) -> Result<()> {
+async fn watch(
+    flags: &GetFlags,
+    connection: &Connection,
+    objects: &Objects,
+    out: &mut impl Write,
+) -> Result<()> {
     if !matches!(flags.output, Format::Default | Format::Wide) {
         return Err(Failure::new("--watch prints tables only").next("Leave out -o, or use -o wide."));
     }
@@ -171,10 +185,10 @@ async fn watch(flags: &GetFlags, session: &Session, objects: &Objects, out: &mut
     if let Some(name) = objects.names.first() {
         params.field_selector = Some(format!("metadata.name={name}"));
     }
-    let request = Request::new(url(flags, session, objects.kind));
+    let request = Request::new(url(flags, connection, objects.kind));
     let failed = |error: kube_core::request::Error| Failure::new(error.to_string());
     let mut table = Table::default();
-    table.add(fetch(session, request.list(&params).map_err(failed)?, objects.kind).await?)?;
+    table.add(fetch(connection, request.list(&params).map_err(failed)?, objects.kind).await?)?;
     let mut shape = shape(flags, objects.kind);
     out.write_all(table.render(&shape, None).as_bytes())?;
     out.flush()?;
@@ -191,7 +205,7 @@ async fn watch(flags: &GetFlags, session: &Session, objects: &Objects, out: &mut
             .headers_mut()
             .insert(ACCEPT, HeaderValue::from_static(AS_TABLE));
         let doing = |error| Failure::api(&format!("watching {}", objects.kind.plural), &error);
-        let events = session
+        let events = connection
             .client
             .request_events::<Value>(request)
             .await

@@ -12,7 +12,7 @@ use super::delete;
 use super::job::{Job, LIST, ONE};
 use super::screen::Screen;
 use super::state::{Image, Report};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 
 /// How often the job and the nodes are looked at; with many nodes less often.
@@ -25,7 +25,7 @@ const PAGE: u32 = 500;
 /// A job that is followed.
 #[derive(Clone)]
 pub(super) struct Followed {
-    session: Session,
+    connection: Connection,
     kind: &'static str,
     name: String,
     uid: Option<String>,
@@ -44,13 +44,13 @@ pub(super) enum Ending {
 
 impl Followed {
     /// A job that was created.
-    pub(super) fn of(job: &Job, session: &Session) -> Self {
+    pub(super) fn of(job: &Job, connection: &Connection) -> Self {
         let meta = match job {
             Job::One(job) => &job.metadata,
             Job::List(job) => &job.metadata,
         };
         Self {
-            session: session.clone(),
+            connection: connection.clone(),
             kind: job.singular(),
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone(),
@@ -58,15 +58,15 @@ impl Followed {
     }
 
     /// A job of this name, of whichever kind. `imagelistpulljob/NAME` is understood too.
-    pub(super) async fn find(session: &Session, name: &str) -> Result<Self> {
+    pub(super) async fn find(connection: &Connection, name: &str) -> Result<Self> {
         let (kind, plain) = match name.split_once('/') {
             None => (None, name),
             Some((kind, plain)) => (Some(crate::cli::Kind::find(kind)?.kind), plain),
         };
-        let (client, namespace) = (session.client.clone(), session.namespace.as_str());
+        let (client, namespace) = (connection.client.clone(), connection.namespace.as_str());
         let failed = |error| Failure::api("getting the job", &error);
         let found = |kind, uid| Self {
-            session: session.clone(),
+            connection: connection.clone(),
             kind,
             name: plain.to_owned(),
             uid,
@@ -140,7 +140,7 @@ impl Followed {
 
     /// The jobs of the images, and whether there will be no more of them.
     async fn jobs(&self) -> Result<(bool, Vec<ImagePullJob>)> {
-        let (client, namespace) = (self.session.client.clone(), self.session.namespace.as_str());
+        let (client, namespace) = (self.connection.client.clone(), self.connection.namespace.as_str());
         let jobs = Api::<ImagePullJob>::namespaced(client.clone(), namespace);
         let failed = |error| Failure::api("getting the job", &error);
         if self.kind == ONE {
@@ -169,7 +169,7 @@ impl Followed {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeImage>> {
-        let api = Api::<NodeImage>::all(self.session.client.clone());
+        let api = Api::<NodeImage>::all(self.connection.client.clone());
         let mut params = ListParams::default().limit(PAGE);
         let mut nodes = Vec::new();
         loop {
@@ -191,14 +191,14 @@ impl Followed {
 
     /// Deletes the job.
     pub(super) async fn delete(&self, out: &mut impl Write) -> Result<()> {
-        delete(self.kind, &self.name, &self.session).await?;
+        delete(self.kind, &self.name, &self.connection).await?;
         writeln!(out, "{}.apps.kruise.io \"{}\" deleted", self.kind, self.name)?;
         Ok(())
     }
 
     /// The job goes on without us.
     pub(super) fn left(&self, why: &str) -> Failure {
-        let (kind, name, namespace) = (self.kind, &self.name, &self.session.namespace);
+        let (kind, name, namespace) = (self.kind, &self.name, &self.connection.namespace);
         Failure::new(format!("{why}; {kind} \"{name}\" goes on")).next(format!(
             "Follow it again:  kubectl kruise pull --follow {name} -n {namespace}\n\
              Stop and delete:  kubectl delete {kind} {name} -n {namespace}"

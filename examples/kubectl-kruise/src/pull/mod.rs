@@ -14,7 +14,7 @@ use kube_client::api::{Api, DeleteParams, PostParams};
 use kube_core::Resource as _;
 
 use crate::cli::{DryRun, PullFlags};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 use crate::output::Format;
 use follow::{Ending, Followed};
@@ -38,26 +38,26 @@ pub(crate) fn offline(flags: &PullFlags, namespace: Option<&str>, out: &mut impl
 /// The job can not be created, or some node has not got an image.
 pub(crate) async fn online(
     flags: &PullFlags,
-    session: &Session,
+    connection: &Connection,
     bars: bool,
     out: &mut impl Write,
 ) -> Result<()> {
     flags.output.refuse(&[Format::Wide])?;
     let followed = match &flags.follow {
-        Some(name) => Followed::find(session, name).await?,
+        Some(name) => Followed::find(connection, name).await?,
         None => {
             let job = job::build(flags)?;
             job.check()?;
-            let created = create(&job, flags.dry_run == DryRun::Server, session).await?;
+            let created = create(&job, flags.dry_run == DryRun::Server, connection).await?;
             let suffix = match flags.dry_run {
                 DryRun::Server => " (server dry run)",
                 _ => " created",
             };
             if flags.dry_run == DryRun::Server || flags.output != Format::Default || !flags.wait {
-                return tell(&created, Some(&session.namespace), flags, suffix, out);
+                return tell(&created, Some(&connection.namespace), flags, suffix, out);
             }
-            tell(&created, Some(&session.namespace), flags, suffix, out)?;
-            Followed::of(&created, session)
+            tell(&created, Some(&connection.namespace), flags, suffix, out)?;
+            Followed::of(&created, connection)
         }
     };
     let mut screen = match bars {
@@ -80,12 +80,12 @@ pub(crate) async fn online(
     }
 }
 
-async fn create(job: &Job, dry_run: bool, session: &Session) -> Result<Job> {
+async fn create(job: &Job, dry_run: bool, connection: &Connection) -> Result<Job> {
     let params = PostParams {
         dry_run,
         ..PostParams::default()
     };
-    let (client, namespace) = (session.client.clone(), &session.namespace);
+    let (client, namespace) = (connection.client.clone(), &connection.namespace);
     let created = match job {
         Job::One(job) => Api::<ImagePullJob>::namespaced(client, namespace)
             .create(&params, job)
@@ -131,8 +131,8 @@ fn tell(
 }
 
 /// Deletes a job; one that is gone is fine.
-async fn delete(kind: &'static str, name: &str, session: &Session) -> Result<()> {
-    let (client, namespace) = (session.client.clone(), &session.namespace);
+async fn delete(kind: &'static str, name: &str, connection: &Connection) -> Result<()> {
+    let (client, namespace) = (connection.client.clone(), &connection.namespace);
     let params = DeleteParams::background();
     let deleted = match kind {
         job::LIST => Api::<ImageListPullJob>::namespaced(client, namespace)

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{get_set, no_revisions, revisions};
 use crate::cli::{HistoryFlags, Objects};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 use crate::output::{Format, columns, list};
 
@@ -18,11 +18,11 @@ use crate::output::{Format, columns, list};
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
 /// Prints the revisions of a set, or one.
-pub(crate) async fn run(flags: &HistoryFlags, session: &Session, out: &mut impl Write) -> Result<()> {
+pub(crate) async fn run(flags: &HistoryFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     flags.output.refuse(&[Format::Wide])?;
     let name = Objects::set(&flags.set.objects)?;
-    let set = get_set(&session.client, &name).await?;
-    let mut found = revisions(&session.client, &flags.revisions.revision_namespace, &set).await?;
+    let set = get_set(&connection.client, &name).await?;
+    let mut found = revisions(&connection.client, &flags.revisions.revision_namespace, &set).await?;
     if let Some(number) = flags.revision {
         found.retain(|revision| revision.revision == number);
         if found.is_empty() {

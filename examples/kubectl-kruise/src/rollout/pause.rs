@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::get_set;
 use crate::cli::{Objects, SetFlags};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 
 /// Sets `spec.updateStrategy.paused`.
@@ -17,12 +17,12 @@ use crate::failure::{Failure, Result};
 /// It is so already, as with kubectl.
 pub(crate) async fn run(
     flags: &SetFlags,
-    session: &Session,
+    connection: &Connection,
     pause: bool,
     out: &mut impl Write,
 ) -> Result<()> {
     let name = Objects::set(&flags.objects)?;
-    let set = get_set(&session.client, &name).await?;
+    let set = get_set(&connection.client, &name).await?;
     let full = format!("sidecarset.apps.kruise.io/{name}");
     match (set.spec.update_strategy.paused, pause) {
         (true, true) => return Err(Failure::new(format!("{full}: is already paused"))),
@@ -30,7 +30,7 @@ pub(crate) async fn run(
         _ => {}
     }
     let patch = json!({ "spec": { "updateStrategy": { "paused": pause } } });
-    let api: Api<SidecarSet> = Api::all(session.client.clone());
+    let api: Api<SidecarSet> = Api::all(connection.client.clone());
     let patched = api
         .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
         .await;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::get_set;
 use crate::cli::{Objects, StatusFlags};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::explain::live;
 use crate::failure::{Failure, Result};
 
@@ -33,20 +33,20 @@ pub(super) enum Progress {
 ///
 /// # Errors
 /// It can not come to an end, or not in time.
-pub(crate) async fn run(flags: &StatusFlags, session: &Session, out: &mut impl Write) -> Result<()> {
+pub(crate) async fn run(flags: &StatusFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     let name = Objects::set(&flags.set.objects)?;
     let began = Instant::now();
-    let uid = get_set(&session.client, &name).await?.metadata.uid;
+    let uid = get_set(&connection.client, &name).await?.metadata.uid;
     let mut said = String::new();
     loop {
-        let set = get_set(&session.client, &name).await?;
+        let set = get_set(&connection.client, &name).await?;
         if set.metadata.uid != uid {
             return Err(Failure::new(format!("sidecarset \"{name}\" has been deleted")));
         }
         let progress = match observed(&set) {
             Some(waiting) => waiting,
             None => {
-                let snapshot = live(&session.client, std::slice::from_ref(&name)).await?;
+                let snapshot = live(&connection.client, std::slice::from_ref(&name)).await?;
                 let told = snapshot.explain(&name, &ExplainOptions::default());
                 told.map_or_else(
                     || Progress::UnderWay(format!("Waiting for sidecarset \"{name}\" to be read...")),

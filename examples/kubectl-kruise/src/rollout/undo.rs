@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{get_set, no_revisions, revisions};
 use crate::cli::{DryRun, Objects, UndoFlags};
-use crate::connect::Session;
+use crate::connect::Connection;
 use crate::failure::{Failure, Result};
 
 /// Fields that a revision keeps; all others stay as they are.
@@ -28,11 +28,11 @@ const KEPT: [&str; 5] = [
 ///
 /// # Errors
 /// There is no such revision, or none that differs; or the set changed in the meantime.
-pub(crate) async fn run(flags: &UndoFlags, session: &Session, out: &mut impl Write) -> Result<()> {
+pub(crate) async fn run(flags: &UndoFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     let name = Objects::set(&flags.set.objects)?;
-    let set = get_set(&session.client, &name).await?;
+    let set = get_set(&connection.client, &name).await?;
     let namespace = &flags.revisions.revision_namespace;
-    let found = revisions(&session.client, namespace, &set).await?;
+    let found = revisions(&connection.client, namespace, &set).await?;
     let full = format!("sidecarset.apps.kruise.io/{name}");
     if found.is_empty() {
         return Err(no_revisions(&set, namespace));
@@ -57,7 +57,7 @@ pub(crate) async fn run(flags: &UndoFlags, session: &Session, out: &mut impl Wri
             ..PatchParams::default()
         };
         let patch = patch(&set, revision, &restored)?;
-        let api: Api<SidecarSet> = Api::all(session.client.clone());
+        let api: Api<SidecarSet> = Api::all(connection.client.clone());
         let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
         patched.map_err(|error| Failure::api("patching the sidecarset", &error))?;
     }
