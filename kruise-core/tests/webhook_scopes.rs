@@ -120,6 +120,54 @@ async fn each_scope_becomes_an_entry_and_the_configuration_follows() {
     assert_eq!(entries()[0]["objectSelector"]["matchLabels"]["app"], "c");
 }
 
+#[tokio::test]
+async fn what_one_replica_announces_is_not_taken_away_by_another_that_writes_at_the_same_time() {
+    let api = FakeApi::default();
+    let tasks = Tasks::new();
+    let replica = async || {
+        let (sender, receiver) = watch::channel(Some([scope("old")].into()));
+        let router = router(Scopes::new(receiver));
+        let (certificates, _shared) = shared(&FakeSecret::default(), &clock()).await;
+        let address = serve(router.clone(), &certificates, &tasks).await;
+        let target = Target::Url {
+            host: HOST.to_owned(),
+            port: 443,
+        };
+        let config = WriterConfig::new(target);
+        let writer = ConfigurationWriter::new(api.client(), &router, &certificates, address, config);
+        (writer.unwrap(), sender)
+    };
+    let ((one, one_wants), (two, two_wants)) = (replica().await, replica().await);
+    let apps = || -> Vec<String> {
+        let entries = api.object(MUTATING)["webhooks"].take();
+        let app = |entry: &Value| {
+            entry["objectSelector"]["matchLabels"]["app"]
+                .as_str()
+                .map(Into::into)
+        };
+        entries.as_array().unwrap().iter().filter_map(app).collect()
+    };
+    one.write().await.unwrap();
+
+    // One admits an object that is not stored yet; two sees another one, of which one will hear soon.
+    one_wants.send_replace(Some([scope("old"), scope("admitted")].into()));
+    two_wants.send_replace(Some([scope("old"), scope("seen")].into()));
+    one.write().await.unwrap();
+    two.write().await.unwrap();
+    assert_eq!(apps(), ["old", "admitted", "seen"]);
+    one.write().await.unwrap();
+    assert_eq!(apps(), ["old", "admitted", "seen"]);
+
+    // Somebody writes between the look and the patch: it is looked again, at once.
+    api.after_read(|object| {
+        let last = object["webhooks"].as_array_mut().unwrap().last_mut().unwrap();
+        last["objectSelector"]["matchLabels"]["app"] = json!("between");
+    });
+    one_wants.send_replace(Some([scope("old"), scope("admitted"), scope("next")].into()));
+    one.write().await.unwrap();
+    assert_eq!(apps(), ["old", "admitted", "between", "next"]);
+}
+
 async fn named(name: &str) -> Value {
     let (_, receiver) = watch::channel(None);
     let mut review = review(order("nothing"));

@@ -18,7 +18,10 @@ struct State {
     version: u64,
     log: Vec<String>,
     refuse: bool,
+    after_read: Option<Change>,
 }
+
+type Change = Box<dyn FnOnce(&mut Value) + Send>;
 
 impl FakeApi {
     pub fn client(&self) -> kube_client::Client {
@@ -54,6 +57,11 @@ impl FakeApi {
     /// Whether to answer everything with 403.
     pub fn refuse(&self, refuse: bool) {
         self.0.lock().refuse = refuse;
+    }
+
+    /// Changes the object that is read next, between the answer and whatever follows it.
+    pub fn after_read(&self, change: impl FnOnce(&mut Value) + Send + 'static) {
+        self.0.lock().after_read = Some(Box::new(change));
     }
 
     pub fn delete(&self, path: &str) {
@@ -94,6 +102,10 @@ impl State {
         let version = json!(self.version.to_string());
         if method == Method::GET {
             let found = self.objects.get(path).cloned();
+            if let (Some(object), Some(change)) = (self.objects.get_mut(path), self.after_read.take()) {
+                change(object);
+                object["metadata"]["resourceVersion"] = version;
+            }
             return found.map_or_else(|| failure(404, "NotFound"), |object| (StatusCode::OK, object));
         }
         let mut sent: Value = serde_json::from_slice(body).unwrap();

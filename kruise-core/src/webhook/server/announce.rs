@@ -4,7 +4,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::runtime::ConfigError;
-use crate::webhook::{Conversion, Hook, HookKind, Router};
+use crate::webhook::{Conversion, Hook, HookKind, Router, Scope, Scopes};
 
 /// How the API server reaches the webhook server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,32 +80,61 @@ impl Target {
     }
 }
 
-/// The `webhooks` of one configuration. Everything that the API server would fill in is there already, so that what it
-/// stores is equal to this.
-pub(crate) fn webhooks(router: &Router, kind: HookKind, target: &Target, authority: &str) -> Vec<Value> {
-    router
-        .hooks()
-        .filter(|(of, hook)| *of == kind && !hook.rules.is_empty())
-        .flat_map(|(_, hook)| entries(hook, kind, target, authority))
-        .collect()
-}
-
-/// One for each scope. The names differ, as they must within a configuration.
-fn entries(hook: &Hook, kind: HookKind, target: &Target, authority: &str) -> Vec<Value> {
-    let Some(scopes) = &hook.scopes else {
-        return vec![webhook(hook, kind, target, authority)];
-    };
+/// The `webhooks` of one configuration; `scopes` says which ones a hook has whose scopes change. Everything that the API server
+/// would fill in is there already, so that what it stores is equal to this.
+pub(crate) fn webhooks(
+    router: &Router,
+    kind: HookKind,
+    target: &Target,
+    authority: &str,
+    mut scopes: impl FnMut(&Hook, &Scopes) -> Vec<Scope>,
+) -> Vec<Value> {
     let mut entries = Vec::new();
-    for (at, scope) in scopes.now().iter().flat_map(|scopes| scopes.iter()).enumerate() {
-        let mut hook = hook.clone();
-        if at > 0 {
-            hook.name = format!("s{}.{}", at + 1, hook.name);
+    for (of, hook) in router.hooks() {
+        if of != kind || hook.rules.is_empty() {
+            continue;
         }
-        hook.namespace_selector = scope.namespaces.clone();
-        hook.object_selector = scope.objects.clone();
-        entries.push(webhook(&hook, kind, target, authority));
+        let Some(changing) = &hook.scopes else {
+            entries.push(webhook(hook, kind, target, authority));
+            continue;
+        };
+        for (at, scope) in scopes(hook, changing).into_iter().enumerate() {
+            let mut hook = hook.clone();
+            hook.name = entry_name(&hook.name, at);
+            hook.namespace_selector = scope.namespaces;
+            hook.object_selector = scope.objects;
+            entries.push(webhook(&hook, kind, target, authority));
+        }
     }
     entries
+}
+
+/// Entries of one hook have different names, as they must within a configuration.
+fn entry_name(hook: &str, at: usize) -> String {
+    match at {
+        0 => hook.to_owned(),
+        at => format!("s{}.{hook}", at + 1),
+    }
+}
+
+/// The scopes that a hook has in a configuration with these `webhooks`.
+pub(crate) fn scopes_of(hook: &Hook, webhooks: &[Value]) -> Vec<Scope> {
+    let selector = |webhook: &Value, field| {
+        let selector = webhook.get(field).cloned().unwrap_or_default();
+        // One that cannot be read takes all.
+        serde_json::from_value(selector).unwrap_or_default()
+    };
+    let mut scopes = Vec::new();
+    for webhook in webhooks {
+        let name = webhook.get("name").and_then(Value::as_str);
+        if name == Some(&entry_name(&hook.name, scopes.len())) {
+            scopes.push(Scope {
+                namespaces: selector(webhook, "namespaceSelector"),
+                objects: selector(webhook, "objectSelector"),
+            });
+        }
+    }
+    scopes
 }
 
 /// The `spec.conversion` of a definition.

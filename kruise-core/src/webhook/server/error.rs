@@ -124,3 +124,13 @@ pub enum WriteError {
         source: kube_client::Error,
     },
 }
+
+impl WriteError {
+    /// Whether somebody else wrote in between.
+    pub(super) fn is_conflict(&self) -> bool {
+        let Self::Api { source, .. } = self else {
+            return false;
+        };
+        matches!(source, kube_client::Error::Api(status) if status.code == 409)
+    }
+}

@@ -24,6 +24,7 @@ mod error;
 mod folder;
 mod listener;
 mod material;
+mod others;
 mod secret;
 mod shared;
 mod writer;

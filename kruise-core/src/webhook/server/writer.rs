@@ -17,16 +17,19 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube_client::api::{Patch, PatchParams, PostParams};
 use kube_client::{Api, Client};
 use kube_core::Resource;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::announce::{self, Target};
 use super::certificates::Certificates;
 use super::check::self_check;
 use super::error::WriteError;
+use super::others::Others;
 use crate::runtime::{ConfigError, RunError, Runnable};
 use crate::webhook::metrics::{Name, WebhookMetrics};
 use crate::webhook::{Conversion, Hook, HookKind, Router, Scope};
@@ -104,7 +107,7 @@ impl WebhookReady {
 ///
 /// Nothing is written before the server has answered a self-check under that authority, and nothing is written if the
 /// configuration is as it should be. Only the list of webhooks is touched. A configuration for which the router has no
-/// hooks is left alone.
+/// hooks is left alone. Scopes that another replica has announced stay for 30 s even if this one does not know what for.
 ///
 /// Needs the rights `create` on both kinds, `get` and `patch` on the two names and on the names of the definitions. Every replica may run one.
 #[derive(Debug)]
@@ -118,7 +121,11 @@ pub struct ConfigurationWriter {
     config: WriterConfig,
     metrics: WebhookMetrics,
     ready: watch::Sender<bool>,
+    others: Mutex<Others>,
 }
+
+/// How often a configuration is tried at once while other replicas write it too.
+const ATTEMPTS: u32 = 5;
 
 impl ConfigurationWriter {
     /// For the server that listens at `server` ([`Server::local_addr`](super::Server::local_addr)). Fails if a setting
@@ -141,6 +148,7 @@ impl ConfigurationWriter {
             server,
             config,
             ready: watch::Sender::new(false),
+            others: Mutex::default(),
         })
     }
 
@@ -180,15 +188,16 @@ impl ConfigurationWriter {
             .filter_map(|(_, hook)| hook.scopes.as_ref())
             .map(|scopes| (scopes, scopes.now()))
             .collect();
-        let wanted = |kind| {
+        let has = |kind| {
             let announced = |(of, hook): (HookKind, &Hook)| of == kind && !hook.rules.is_empty();
-            let entries = announce::webhooks(&self.router, kind, &config.target, &authority);
-            self.router.hooks().any(announced).then_some(entries)
+            self.router.hooks().any(announced)
         };
-        if let Some(entries) = wanted(HookKind::Mutating) {
+        if has(HookKind::Mutating) {
+            let entries = |found: &[Value]| self.entries(HookKind::Mutating, &authority, found);
             self.bring(&self.mutating, &config.mutating_name, entries).await?;
         }
-        if let Some(entries) = wanted(HookKind::Validating) {
+        if has(HookKind::Validating) {
+            let entries = |found: &[Value]| self.entries(HookKind::Validating, &authority, found);
             self.bring(&self.validating, &config.validating_name, entries)
                 .await?;
         }
@@ -244,7 +253,50 @@ impl ConfigurationWriter {
         self.written(name)
     }
 
-    async fn bring<K>(&self, api: &Api<K>, name: &str, webhooks: Vec<Value>) -> Result<(), WriteError>
+    /// The list that a configuration should have, where `found` is there.
+    fn entries(&self, kind: HookKind, authority: &str, found: &[Value]) -> Vec<Value> {
+        let now = Instant::now();
+        announce::webhooks(
+            &self.router,
+            kind,
+            &self.config.target,
+            authority,
+            |hook, scopes| {
+                let (wanted, found) = (scopes.now(), announce::scopes_of(hook, found));
+                let wanted = wanted.as_deref().unwrap_or_default();
+                self.others.lock().merge(&hook.name, wanted, found, now)
+            },
+        )
+    }
+
+    async fn bring<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        entries: impl Fn(&[Value]) -> Vec<Value>,
+    ) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            match self.try_bring(api, name, &entries).await {
+                // Another replica was faster: what it wrote is looked at.
+                Err(error) if left > 0 && error.is_conflict() => {}
+                Ok(true) => return self.written(name),
+                done => return done.map(drop),
+            }
+        }
+    }
+
+    /// Whether anything had to be written.
+    async fn try_bring<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        entries: &impl Fn(&[Value]) -> Vec<Value>,
+    ) -> Result<bool, WriteError>
     where
         K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
     {
@@ -259,38 +311,45 @@ impl ConfigurationWriter {
                 source,
             }
         };
-        let object: K = serde_json::from_value(json!({
-            "apiVersion": K::api_version(&()),
-            "kind": K::kind(&()),
-            "metadata": { "name": name },
-            "webhooks": webhooks,
-        }))
-        .map_err(encode)?;
+        let typed = |webhooks: Vec<Value>| {
+            serde_json::from_value::<K>(json!({
+                "apiVersion": K::api_version(&()),
+                "kind": K::kind(&()),
+                "metadata": { "name": name },
+                "webhooks": webhooks,
+            }))
+        };
         let Some(actual) = api.get_opt(name).await.map_err(failed("read"))? else {
+            let object = typed(entries(&[])).map_err(encode)?;
             api.create(&PostParams::default(), &object)
                 .await
                 .map_err(failed("created"))?;
-            return self.written(name);
+            return Ok(true);
         };
-        // Both went through the same type, so that order and omitted fields are no difference.
-        let wanted = serde_json::to_value(&object).map_err(encode)?;
-        let found = serde_json::to_value(&actual).map_err(encode)?;
-        // An empty list is not stored.
-        let nothing = json!([]);
-        let webhooks = |object| Value::get(object, "webhooks").unwrap_or(&nothing);
-        if webhooks(&wanted) == webhooks(&found) {
-            return Ok(());
+        // Both go through the same type, so that order and omitted fields are no difference. An empty list is not stored.
+        let webhooks = |object: &K| {
+            let mut object = serde_json::to_value(object)?;
+            Ok(object["webhooks"]
+                .as_array_mut()
+                .map(std::mem::take)
+                .unwrap_or_default())
+        };
+        let found: Vec<Value> = webhooks(&actual).map_err(encode)?;
+        let wanted = typed(entries(&found)).and_then(|object| webhooks(&object));
+        let wanted = wanted.map_err(encode)?;
+        if wanted == found {
+            return Ok(false);
         }
         // With the version: what somebody else wrote in between is looked at first.
         let patch = json!({
             "metadata": { "resourceVersion": actual.meta().resource_version },
-            "webhooks": webhooks(&wanted),
+            "webhooks": wanted,
         });
         let params = PatchParams::default();
         api.patch(name, &params, &Patch::Merge(patch))
             .await
             .map_err(failed("patched"))?;
-        self.written(name)
+        Ok(true)
     }
 
     fn written(&self, name: &str) -> Result<(), WriteError> {
@@ -302,6 +361,13 @@ impl ConfigurationWriter {
             })
             .inc();
         Ok(())
+    }
+
+    /// Until what only others know may go, at most the interval.
+    fn until_next_look(&self) -> Duration {
+        let now = Instant::now();
+        let end = self.others.lock().next_end(now);
+        end.map_or(self.config.interval, |end| (end - now).min(self.config.interval))
     }
 
     async fn run_until(self, cancel: CancellationToken) {
@@ -318,7 +384,7 @@ impl ConfigurationWriter {
                 None => return,
                 Some(Ok(())) => {
                     failures = 0;
-                    self.config.interval
+                    self.until_next_look()
                 }
                 // At the start the certificate is still on its way, and so may be what scopes are made from.
                 Some(Err(WriteError::NoAuthority | WriteError::NoScopes { .. })) if failures == 0 => {
