@@ -19,6 +19,7 @@
 mod announce;
 mod certificates;
 mod check;
+mod config;
 mod der;
 mod error;
 mod folder;
@@ -33,12 +34,13 @@ use std::time::Duration;
 
 pub use announce::Target;
 pub use certificates::Certificates;
+pub use config::WriterConfig;
 pub use error::{CertificateError, ServerError, WriteError};
 pub use folder::FolderCertificates;
 pub use listener::{Server, ServerConfig};
 pub use secret::{KubeSecret, SecretData, SecretError, SecretStore, StoredSecret};
 pub use shared::{SharedCertificates, SharedConfig};
-pub use writer::{ConfigurationWriter, WebhookReady, WriterConfig};
+pub use writer::{ConfigurationWriter, WebhookReady};
 
 /// One second after the first failure, then twice as long each time.
 fn back_off(failures: u32, most: Duration) -> Duration {

@@ -25,64 +25,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::announce::{self, Target};
+use super::announce;
 use super::certificates::Certificates;
 use super::check::self_check;
+use super::config::WriterConfig;
 use super::error::WriteError;
 use super::others::Others;
 use crate::runtime::{ConfigError, RunError, Runnable};
 use crate::webhook::metrics::{Name, WebhookMetrics};
 use crate::webhook::{Conversion, Hook, HookKind, Router, Scope};
-
-/// Settings of a [`ConfigurationWriter`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct WriterConfig {
-    /// How the API server reaches the server.
-    pub target: Target,
-    /// Name of the configuration of mutators. Default: `kruise-mutating-webhook-configuration`.
-    pub mutating_name: String,
-    /// Name of the configuration of validators. Default: `kruise-validating-webhook-configuration`.
-    pub validating_name: String,
-    /// How often to look after a success. Default: 60 s; at least 1 s. After a failure: 1 s, then twice as long each
-    /// time up to this.
-    pub interval: Duration,
-    /// How long the self-check may take. Default: 5 s; at least 1 ms.
-    pub check_timeout: Duration,
-}
-
-impl WriterConfig {
-    /// The defaults for this target.
-    pub fn new(target: Target) -> Self {
-        Self {
-            target,
-            mutating_name: "kruise-mutating-webhook-configuration".to_owned(),
-            validating_name: "kruise-validating-webhook-configuration".to_owned(),
-            interval: Duration::from_secs(60),
-            check_timeout: Duration::from_secs(5),
-        }
-    }
-
-    /// Checks that every setting can be used; the error names the one that cannot.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.target.validate()?;
-        for (field, name) in [
-            ("mutating_name", &self.mutating_name),
-            ("validating_name", &self.validating_name),
-        ] {
-            if name.is_empty() {
-                return Err(ConfigError::new(field, "must not be empty"));
-            }
-        }
-        if self.interval < Duration::from_secs(1) {
-            return Err(ConfigError::new("interval", "must be at least 1 s"));
-        }
-        if self.check_timeout < Duration::from_millis(1) {
-            return Err(ConfigError::new("check_timeout", "must be at least 1 ms"));
-        }
-        Ok(())
-    }
-}
 
 /// Tells whether the server answers and the cluster knows of it. Clones see the same.
 #[derive(Clone, Debug)]
