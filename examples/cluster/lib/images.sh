@@ -4,7 +4,7 @@
 #   padding layers, if asked for: bytes that do not compress, the same ones for the same NAME:TAG.
 # shellcheck shell=bash
 
-BASE_LAYER=$CACHE/image/base-1.tar     # another number: other content
+BASE_LAYER=$CACHE/image/base-2     # .gz and .diff-id, made once; another number: other content
 
 # tar that depends on nothing but names and contents
 plain_tar() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar "$@"; }
@@ -12,7 +12,7 @@ plain_tar() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --f
 sha256() { sha256sum "$1" | cut -d' ' -f1; }
 
 need_base_layer() {
-  [ -e "$BASE_LAYER" ] && return
+  [ -e "$BASE_LAYER.gz" ] && return
   local root
   mkdir -p "$CACHE/image"
   root=$(mktemp -d "$CACHE/image/root.XXXXXX")
@@ -24,8 +24,12 @@ need_base_layer() {
   for applet in $("$root/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"; done
   cp "$HERE/lib/app.sh" "$root/app"
   chmod 755 "$root/app"
-  plain_tar -C "$root" -cf "$BASE_LAYER.$$" .
-  mv "$BASE_LAYER.$$" "$BASE_LAYER"
+  plain_tar -C "$root" -cf "$root.tar" .
+  sha256 "$root.tar" >"$root.diff-id"
+  gzip -n -1 "$root.tar"
+  # Another cluster may be doing the same: each file appears whole, and last the one that is looked for.
+  mv "$root.diff-id" "$BASE_LAYER.diff-id"
+  mv "$root.tar.gz" "$BASE_LAYER.gz"
   rm -rf "$root"
 }
 
@@ -44,10 +48,16 @@ add_blob() {
   mv "$3" "$1/blobs/sha256:$digest"
 }
 
-# WORK TAR: adds a layer; its descriptor and the digest of the plain tar go to lists in WORK.
+# WORK TAR: adds a layer.
 add_layer() {
-  sha256 "$2" >>"$1/diff-ids"
+  sha256 "$2" >"$2.diff-id"
   gzip -n -1 "$2"
+  add_compressed_layer "$1" "$2"
+}
+
+# WORK TAR: adds a layer of TAR.gz and TAR.diff-id; its descriptor and the digest of the plain tar go to lists in WORK.
+add_compressed_layer() {
+  cat "$2.diff-id" >>"$1/diff-ids"
   add_blob "$1" application/vnd.oci.image.layer.v1.tar+gzip "$2.gz" >>"$1/layers"
   echo >>"$1/layers"
 }
@@ -56,8 +66,8 @@ add_layer() {
 build_image() {
   local work=$1 image=$2 os=$3 arch=$4 size=$5 layers=$6 file=$7 i share config entries=(image)
   mkdir -p "$work/blobs" "$work/root"
-  cp "$BASE_LAYER" "$work/base.tar"
-  add_layer "$work" "$work/base.tar"
+  cp "$BASE_LAYER.gz" "$BASE_LAYER.diff-id" "$work"
+  add_compressed_layer "$work" "$work/${BASE_LAYER##*/}"
   if [ -n "$file" ]; then
     install -m 755 "$file" "$work/root/app"
     entries+=(app)

@@ -3,7 +3,7 @@
 //! `examples/e2e/run` (or `make e2e`) brings the cluster, the manager and the daemons up and then runs `tests/*.rs`.
 //! Nothing here sleeps: a test waits for an object to look as it should, through a watch, with a deadline.
 //! Tests run side by side, each in a namespace of its own. One that stops or adds parts of the cluster, or that all nodes matter to,
-//! is in a module `alone` and runs alone.
+//! is in a module `alone` and runs alone; so does one that installs the programs anew, in a module `install`.
 
 pub mod archive;
 pub mod front;
@@ -240,7 +240,7 @@ impl Cluster {
 /// Refuses what would disturb tests that run beside this one. The runner that tells its tests their names runs them side by side.
 fn ensure_alone(args: &[&str]) -> Result<()> {
     match std::env::var("NEXTEST_TEST_NAME") {
-        Ok(test) if !test.starts_with("alone::") && !test.starts_with("removal::") => {
+        Ok(test) if !test.starts_with("alone::") && !test.starts_with("install::") => {
             bail!(
                 "{test} does `{}`, so it has to be in a module `alone`",
                 args.join(" ")

@@ -1,5 +1,5 @@
-//! The programs as pods, installed by the Helm chart. `examples/e2e/run --deployed` installs it and runs these, beside the tests
-//! that work with either installation. Those of `removal` come last: they take away what the others need.
+//! The programs as pods, installed by the Helm chart. `examples/e2e/run pods` installs it and runs these, beside all other tests that
+//! need no processes; `examples/e2e/run chart` runs those of `install`, on a cluster of their own.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
@@ -301,6 +301,38 @@ mod alone {
     }
 
     #[tokio::test]
+    async fn a_task_that_no_agent_answers_for_is_failed_by_the_manager() -> Result<()> {
+        let Some((_, client)) = deployed().await? else {
+            return Ok(());
+        };
+        let name = format!("e2e-nobody-{}", std::process::id());
+        let api = node_images(&client);
+        let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
+        "metadata": {"name": name, "labels": {FAKE_NODE_IMAGE: "true"}},
+        "spec": {"images": {"e2e/nobody": {"tags": [{"tag": "1", "version": 0, "createdAt": "2020-01-01T00:00:00Z",
+            "pullPolicy": {"timeoutSeconds": 60, "backoffLimit": 0, "ttlSecondsAfterFinished": 600, "activeDeadlineSeconds": 3600}}]}}}});
+        api.create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await?;
+        let failed = until(&api, &name, "failed", |seen| {
+            let status = seen.and_then(|seen| tag_status(seen, "e2e/nobody", "1"));
+            status.is_some_and(|status| status["phase"] == "Failed")
+        })
+        .await;
+        api.delete(&name, &DeleteParams::default()).await?;
+        let failed = failed?;
+        let status = tag_status(&failed, "e2e/nobody", "1").context("a result")?;
+        ensure!(
+            status["message"] == "node has not responded for a long time",
+            "{status}"
+        );
+        Ok(())
+    }
+}
+
+mod install {
+    use super::*;
+
+    #[tokio::test]
     async fn an_upgrade_rolls_the_pods_and_keeps_jobs_and_definitions() -> Result<()> {
         let Some((cluster, client)) = deployed().await? else {
             return Ok(());
@@ -346,38 +378,6 @@ mod alone {
         until_complete(&api, "again").await?;
         space.remove().await
     }
-
-    #[tokio::test]
-    async fn a_task_that_no_agent_answers_for_is_failed_by_the_manager() -> Result<()> {
-        let Some((_, client)) = deployed().await? else {
-            return Ok(());
-        };
-        let name = format!("e2e-nobody-{}", std::process::id());
-        let api = node_images(&client);
-        let object = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "NodeImage",
-        "metadata": {"name": name, "labels": {FAKE_NODE_IMAGE: "true"}},
-        "spec": {"images": {"e2e/nobody": {"tags": [{"tag": "1", "version": 0, "createdAt": "2020-01-01T00:00:00Z",
-            "pullPolicy": {"timeoutSeconds": 60, "backoffLimit": 0, "ttlSecondsAfterFinished": 600, "activeDeadlineSeconds": 3600}}]}}}});
-        api.create(&PostParams::default(), &serde_json::from_value(object)?)
-            .await?;
-        let failed = until(&api, &name, "failed", |seen| {
-            let status = seen.and_then(|seen| tag_status(seen, "e2e/nobody", "1"));
-            status.is_some_and(|status| status["phase"] == "Failed")
-        })
-        .await;
-        api.delete(&name, &DeleteParams::default()).await?;
-        let failed = failed?;
-        let status = tag_status(&failed, "e2e/nobody", "1").context("a result")?;
-        ensure!(
-            status["message"] == "node has not responded for a long time",
-            "{status}"
-        );
-        Ok(())
-    }
-}
-
-mod removal {
-    use super::*;
 
     #[tokio::test]
     async fn with_gates_off_nothing_runs_on_nodes_jobs_are_refused_and_pods_are_left_alone() -> Result<()> {
