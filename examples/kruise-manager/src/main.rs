@@ -3,6 +3,7 @@
 mod crds;
 mod flags;
 mod imagepull;
+mod refused;
 mod sidecar;
 mod webhooks;
 mod wire;
@@ -11,8 +12,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use flags::{Command, Flags, REFUSED};
+use flags::{Command, Flags};
 use kruise_support::{flags::refused, logging, outcome::exit_code, signals};
+use refused::REFUSED;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
