@@ -190,6 +190,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Limits")]
     pub(crate) nodeimage_creation_delay: Duration,
 
+    /// Seconds that finished tasks of a job outlive its own time to live, at most 31 days.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=2_678_400), help_heading = "Limits")]
+    pub(crate) default_ttlseconds_for_always_nodeimage: u32,
+
+    /// How long caches may take for their first list; then the program ends with an error.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration, help_heading = "Limits")]
+    pub(crate) controller_cache_sync_timeout: Duration,
+
     /// What becomes of a pod that a SidecarSet selects when the webhook gives no answer. Pods of no set never depend on it.
     #[arg(
         long,

@@ -44,16 +44,8 @@ pub(crate) const REFUSED: &[Refused] = &[
         "caches follow a watch and are not resynchronised by the clock",
     ),
     Refused::new(
-        "controller-cache-sync-timeout",
-        "caches have two minutes for their first list; then the program ends with an error, and is started again",
-    ),
-    Refused::new(
         "webhook-initialize-timeout",
         "/readyz fails until the webhooks are ready, so the readiness probe decides how long to wait",
-    ),
-    Refused::new(
-        "default-ttlseconds-for-always-nodeimage",
-        "tasks stay as long as their job, so no time has to be guessed; see ttlSecondsAfterFinished of the job",
     ),
     Refused::new("disable-no-deepcopy", "nothing is copied deeply here"),
     Refused::new("kubeconfig", "set the environment variable KUBECONFIG instead"),
