@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A program that is killed when dropped.
 struct Running(Child);
@@ -58,16 +58,14 @@ pub(crate) fn stopped(
     if !sent.success() {
         return Err("SIGTERM could not be sent".into());
     }
-    let asked = Instant::now();
-    loop {
+    const LOOK_AGAIN: Duration = Duration::from_millis(20);
+    for _ in 0..limit.as_millis() / LOOK_AGAIN.as_millis() {
         if let Some(status) = running.0.try_wait().map_err(|error| error.to_string())? {
             let mut last = String::new();
             log.read_to_string(&mut last).map_err(|error| error.to_string())?;
             return Ok((status, last));
         }
-        if asked.elapsed() > limit {
-            return Err(format!("it did not end within {limit:?}:\n{said}"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK_AGAIN);
     }
+    Err(format!("it did not end within {limit:?}:\n{said}"))
 }
