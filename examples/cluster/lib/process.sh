@@ -87,7 +87,7 @@ spawn() {
   ) &
   child=$!
   # Until the child has become COMMAND, or has ended.
-  until is_up "$name" || ! start_time "$child" >/dev/null; do sleep 0.01; done
+  until is_up "$name" || [ -z "$(start_time "$child")" ]; do sleep 0.01; done
 }
 
 # NAME SIGNAL SECONDS: signals the process and waits for its end. Fails if it still lives then.
