@@ -92,6 +92,25 @@ mod tests {
     }
 
     #[test]
+    fn containerd_is_tried_before_cri_o_and_cri_o_before_cri_dockerd() {
+        let tried: Vec<_> = Endpoint::candidates(Path::new("/run"))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            tried,
+            [
+                "unix:///run/containerd.sock",
+                "unix:///run/containerd/containerd.sock",
+                "unix:///run/crio.sock",
+                "unix:///run/crio/crio.sock",
+                "unix:///run/cri-dockerd.sock",
+                "unix:///run/cri-dockerd/cri-dockerd.sock",
+            ]
+        );
+    }
+
+    #[test]
     fn other_schemes_and_relative_paths_are_refused() {
         assert!(matches!(
             Endpoint::parse("tcp://127.0.0.1:1"),

@@ -15,7 +15,7 @@
 //! # let fake = FakeRuntime::start(run_folder.join("containerd.sock"))?;
 //! # fake.publish("docker.io/library/nginx:1.9");
 //! // On a node, `run_folder` is "/run". Nothing is connected to before the first call.
-//! let runtime = Runtime::new(Endpoint::candidates(run_folder), ClientConfig::default());
+//! let runtime = Runtime::new(Endpoint::candidates(run_folder), ClientConfig::default())?;
 //! let image = Reference::parse("nginx:1.9")?.full();
 //! if runtime.image_status(&image).await?.is_none() {
 //!     match runtime.pull_image(PullRequest { image, ..Default::default() }).await {
@@ -56,7 +56,7 @@ mod wire;
 pub use client::Client;
 pub use config::{ClientConfig, ClientConfigError};
 pub use endpoint::{CANDIDATES, Endpoint, EndpointError};
-pub use error::{Error, ErrorKind, HARD_BACKOFF, Retry};
+pub use error::{Error, ErrorKind, Retry};
 pub use finder::Runtime;
 pub use reference::{ParseReferenceError, Reference};
 pub use service::{ImageService, RuntimeService};

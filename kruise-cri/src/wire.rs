@@ -201,3 +201,27 @@ pub(crate) struct PullImageRequest {
     #[prost(message, optional, tag = "3")]
     pub(crate) sandbox_config: Option<SandboxConfig>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_with_a_password_does_not_show_it() {
+        let auth = AuthConfig {
+            username: "me".into(),
+            password: "s3cret".into(),
+        };
+        let request = PullImageRequest {
+            auth: Some(auth.clone()),
+            ..Default::default()
+        };
+        for text in [
+            format!("{auth:?}"),
+            format!("{request:?}"),
+            format!("{request:#?}"),
+        ] {
+            assert!(text.contains("me") && !text.contains("s3cret"), "{text}");
+        }
+    }
+}

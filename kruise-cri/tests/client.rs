@@ -25,7 +25,7 @@ fn fake(folder: &TempDir) -> FakeRuntime {
 }
 
 fn runtime(fake: &FakeRuntime) -> Runtime {
-    Runtime::new(vec![fake.endpoint()], quick())
+    Runtime::new(vec![fake.endpoint()], quick()).unwrap()
 }
 
 /// Searches again at once, so that no test waits for a back-off.
@@ -125,7 +125,7 @@ async fn kruise_1196_a_runtime_with_the_interface_switched_off_is_passed_over() 
     let on = fake(&folder);
     let error = Client::connect(&off.endpoint(), quick()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unimplemented);
-    let runtime = Runtime::new(vec![off.endpoint(), on.endpoint()], quick());
+    let runtime = Runtime::new(vec![off.endpoint(), on.endpoint()], quick()).unwrap();
     runtime.list_images(None).await.unwrap();
     assert_eq!(runtime.endpoint(), Some(on.endpoint()));
 }
@@ -134,7 +134,7 @@ async fn kruise_1196_a_runtime_with_the_interface_switched_off_is_passed_over() 
 async fn kruise_1245_a_socket_that_appears_later_is_found() {
     let folder = folder();
     let path = folder.path().join("later.sock");
-    let runtime = Runtime::new(vec![Endpoint::from(path.clone())], quick());
+    let runtime = Runtime::new(vec![Endpoint::from(path.clone())], quick()).unwrap();
     let error = runtime.list_images(None).await.unwrap_err();
     assert_eq!(
         (error.kind, error.retry()),
@@ -152,7 +152,7 @@ async fn searches_are_spaced_by_the_backoff() {
     config.min_backoff = Duration::from_secs(3600);
     config.max_backoff = Duration::from_secs(3600);
     let path = folder.path().join("s");
-    let runtime = Runtime::new(vec![Endpoint::from(path.clone())], config);
+    let runtime = Runtime::new(vec![Endpoint::from(path.clone())], config).unwrap();
     runtime.client().await.unwrap_err();
     let _fake = FakeRuntime::start(path).unwrap();
     runtime.client().await.expect_err("the hour is not over");
@@ -232,7 +232,7 @@ async fn a_list_over_four_mebibytes_is_read_and_one_over_the_limit_is_typed() {
     assert_eq!(runtime(&fake).list_images(None).await.unwrap().len(), 500);
     let mut config = quick();
     config.max_message_bytes = 4 * 1024 * 1024;
-    let small = Runtime::new(vec![fake.endpoint()], config);
+    let small = Runtime::new(vec![fake.endpoint()], config).unwrap();
     assert_eq!(
         small.list_images(None).await.unwrap_err().kind,
         ErrorKind::MessageTooLarge

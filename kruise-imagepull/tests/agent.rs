@@ -117,17 +117,28 @@ async fn pulling_is_published_at_the_start() {
 async fn failures_that_may_pass_are_retried_with_growing_waits() {
     let world = world("nginx", &[task("1", 0, json!({"backoffLimit": 2}))]);
     let runtime = ScriptedRuntime::new();
-    runtime.script([Answer::Fail(ErrorKind::RegistryUnavailable); 9]);
+    runtime.script([Answer::Fail(ErrorKind::Protocol); 9]);
     let _agent = world.start_agent(NODE, &runtime);
     let failed = ended(&world, "nginx", "1").await;
     assert_eq!(failed.phase, PullPhase::Failed);
+    assert!(failed.message.contains("unexpected answer"), "{}", failed.message);
+    assert_eq!(gaps(&runtime), [1, 2]);
+    assert_eq!(world.reasons("NodeImage"), ["PullImageFailed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_cannot_be_reached_is_given_ten_seconds() {
+    let world = world("nginx", &[task("1", 0, json!({"backoffLimit": 2}))]);
+    let runtime = ScriptedRuntime::new();
+    runtime.script([Answer::Fail(ErrorKind::RegistryUnavailable); 9]);
+    let _agent = world.start_agent(NODE, &runtime);
+    let failed = ended(&world, "nginx", "1").await;
     assert!(
         failed.message.contains("registry unavailable"),
         "{}",
         failed.message
     );
-    assert_eq!(gaps(&runtime), [1, 2]);
-    assert_eq!(world.reasons("NodeImage"), ["PullImageFailed"]);
+    assert_eq!(gaps(&runtime), [10, 10]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +198,7 @@ async fn a_runtime_that_is_away_costs_no_attempt_and_is_told() {
     let waiting = result(&world, "nginx", "1").expect("published");
     assert_eq!(
         (waiting.phase, waiting.message.as_str()),
-        (PullPhase::Pulling, "runtime unavailable")
+        (PullPhase::Pulling, "runtime unavailable: scripted")
     );
     runtime.set_away(false);
     let back = Instant::now();
@@ -415,7 +426,8 @@ async fn an_image_is_pulled_from_a_runtime_on_a_socket() {
     fake.publish("docker.io/library/nginx:1.9");
     fake.publish(&format!("docker.io/library/nginx@{digest}"));
     let world = world("nginx", &[task("1.9", 0, json!({})), task(&digest, 0, json!({}))]);
-    let runtime = kruise_cri::Runtime::new(vec![fake.endpoint()], kruise_cri::ClientConfig::default());
+    let runtime = kruise_cri::Runtime::new(vec![fake.endpoint()], kruise_cri::ClientConfig::default())
+        .expect("sound limits");
     let _agent = world.start_agent_with(
         NODE,
         Arc::new(runtime),

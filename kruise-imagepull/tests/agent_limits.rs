@@ -97,7 +97,7 @@ async fn a_full_disk_holds_a_pull_back_with_the_reason_until_there_is_space() {
 async fn a_disk_that_stays_full_fails_the_task_when_its_time_is_over() {
     for (policy, seconds) in [
         (json!({"activeDeadlineSeconds": 90}), 60..=90),
-        (json!({"timeoutSeconds": 60, "backoffLimit": 1}), 150..=180),
+        (json!({"timeoutSeconds": 60, "backoffLimit": 1}), 220..=252),
     ] {
         let world = world(&[("nginx", task("1", policy))]);
         disk(&world, 0);

@@ -44,16 +44,15 @@ build_kubernetes() {
 }
 
 fetch_source() {
-  mkdir -p "$CACHE/download"
-  cd "$CACHE/download"
-  compgen -G 'kubernetes_*.dsc' >/dev/null ||
-    { apt_source update && apt_source source --download-only kubernetes; } >>"$CACHE/build.log" 2>&1 ||
+  need_download kubernetes-source download_source ||
     { tail -n 15 "$CACHE/build.log" >&2; return 1; }
 }
 
+download_source() { { apt_source update && apt_source source --download-only kubernetes; } >>"$CACHE/build.log" 2>&1; }
+
 unpack_source() { # FOLDER
   tar -C "$1" --strip-components=1 --exclude='*/CHANGELOG' --exclude='*/test/*' \
-    -xf "$CACHE"/download/kubernetes_*.orig.tar.gz
+    -xf "$CACHE"/download/kubernetes-source/kubernetes_*.orig.tar.gz
   # The vendored reflect2 1.0.1 calls a runtime function whose signature changed in Go 1.18: it compiles,
   # and the apiserver dies at the first write of a custom resource. Debian's 1.0.2 is right.
   rm -rf "$1/vendor/github.com/modern-go/reflect2"

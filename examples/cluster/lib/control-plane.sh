@@ -101,6 +101,6 @@ wait_controllers() {
 
 control_plane_up() {
   local part
-  for part in etcd apiserver api-service controller-manager scheduler registry-open registry-auth; do is_up "$part" || return 1; done
+  for part in etcd apiserver api-service controller-manager scheduler registry-open registry-auth; do is_running "$part" || return 1; done
   healthy "127.0.0.1:$API_PORT/readyz"
 }

@@ -106,7 +106,7 @@ add_node() { # [NAME]
 remove_node() { # NAME
   stop_node "$1"
   kubectl delete node "$1" --ignore-not-found >/dev/null
-  rm -rf "$(node_folder "$1")" "$STATE/log/node-$1"*.log "$PKI/node-$1".*
+  rm -rf "$(node_folder "$1")" "$STATE/log/node-$1.log" "$STATE/log/node-$1-"*.log "$PKI/node-$1".*
   say "node $1 removed"
 }
 
@@ -125,8 +125,8 @@ node_command() {
       esac ;;
     socket) need_node "${1:-}"; node_socket "$1" ;;
     images) need_node "${1:-}"; runtime_images "$1" ;;
-    pause) need_node "${1:-}"; signal_runtime "$1" STOP; say "containerd of $1 paused" ;;
-    resume) need_node "${1:-}"; signal_runtime "$1" CONT; say "containerd of $1 resumed" ;;
+    pause) need_node "${1:-}"; need_runtime "$1"; signal_runtime "$1" STOP; say "containerd of $1 paused" ;;
+    resume) need_node "${1:-}"; need_runtime "$1"; signal_runtime "$1" CONT; say "containerd of $1 resumed" ;;
     runtime) runtime_command "$@" ;;
     *) bad_usage "node add|remove|stop|start|socket|images|runtime|pause|resume" ;;
   esac

@@ -63,16 +63,29 @@ apt_source() { # apt-get arguments...
     -o Dir::State::lists="$private/lists" -o APT::Get::List-Cleanup=0 -o APT::Sandbox::User=root "$@"
 }
 
+# NAME COMMAND...: a folder download/NAME of what COMMAND downloads into its working folder. It gets its name only when COMMAND
+# has succeeded, so that an interrupted download begins again.
+need_download() {
+  local folder=$CACHE/download/$1
+  shift
+  [ ! -d "$folder" ] || return 0
+  rm -rf "$folder.new"
+  mkdir -p "$folder.new"
+  (cd "$folder.new" && "$@") && mv "$folder.new" "$folder"
+}
+
+# PACKAGE: on a machine whose package lists were removed, as in most container images, they are fetched first.
+download_package() {
+  apt-get -q -o APT::Sandbox::User=root download "$1" >>"$CACHE/apt.log" 2>&1 ||
+    { apt-get update -qq && apt-get -q -o APT::Sandbox::User=root download "$1"; } >>"$CACHE/apt.log" 2>&1
+}
+
 # PACKAGE PATH TARGET: one file out of a package that is not to be installed (it could clash with
 # another kubectl or busybox on this machine).
 file_from_package() {
-  local folder=$CACHE/download deb
-  mkdir -p "$folder"
-  if ! compgen -G "$folder/$1_*.deb" >/dev/null; then
-    (cd "$folder" && apt-get -q -o APT::Sandbox::User=root download "$1") >>"$CACHE/apt.log" 2>&1 ||
-      die "cannot download package $1 (see $CACHE/apt.log)"
-  fi
-  deb=$(compgen -G "$folder/$1_*.deb" | tail -n 1)
+  local deb
+  need_download "$1" download_package "$1" || die "cannot download package $1 (see $CACHE/apt.log)"
+  deb=$(compgen -G "$CACHE/download/$1/*.deb" | tail -n 1)
   dpkg-deb --fsys-tarfile "$deb" | tar -xO "$2" >"$3.new"
   chmod 755 "$3.new"
   mv "$3.new" "$3"

@@ -1,6 +1,10 @@
-# Processes that outlive this script. Each leaves "PID START" in pid/NAME, START being the kernel's
+# Processes that outlive this script. Each leaves "PID START" in pid/NAME of the state folder, START being the kernel's
 # start time of the process: a pid that was given to another process since is never mistaken for ours.
+# Used by ../../local/kruise too.
 # shellcheck shell=bash
+
+LOGS=${LOGS:-$STATE/log}       # folder of NAME.log
+MARK=${MARK:-$STATE/}          # what the command line of each process has in it
 
 # One command at a time works on a state folder. The lock is on the folder itself, so that `down`
 # leaves no lock file; a waiter therefore has to look whether the folder is still the one it locked.
@@ -52,10 +56,16 @@ pid_of() {
   [ -e "$STATE/pid/$1" ] && read -r pid start <"$STATE/pid/$1" || return 1
   [ "$(start_time "$pid")" = "$start" ] || return 1
   { arguments=$(tr '\0' ' ' <"/proc/$pid/cmdline"); } 2>/dev/null || return 1
-  case $arguments in '' | *"$STATE/"*) echo "$pid" ;; *) return 1 ;; esac
+  case $arguments in '' | *"$MARK"*) echo "$pid" ;; *) return 1 ;; esac
 }
 
 is_up() { pid_of "$1" >/dev/null; }
+
+# NAME: lives, and is not paused.
+is_running() {
+  local pid
+  pid=$(pid_of "$1") && [ "$(process_state "$pid")" = up ]
+}
 
 process_state() { # PID
   if grep -q '^State:[[:space:]]T' "/proc/$1/status" 2>/dev/null; then echo paused; else echo up; fi
@@ -64,7 +74,7 @@ process_state() { # PID
 # NAME COMMAND...: detached from the terminal, out of reach of Ctrl-C. The child itself writes its pid,
 # before it becomes COMMAND, so that no interruption can leave an unrecorded process.
 spawn() {
-  local name=$1 tries
+  local name=$1 child
   shift
   rm -f "$STATE/pid/$name"
   (
@@ -73,26 +83,29 @@ spawn() {
     self=$BASHPID     # inside $(...) it would be the pid of that subshell
     echo "$self $(start_time "$self")" >"$STATE/pid/$name.new"
     mv "$STATE/pid/$name.new" "$STATE/pid/$name"
-    exec setsid "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null
+    exec setsid "$@" >>"$LOGS/$name.log" 2>&1 </dev/null
   ) &
-  for tries in {1..100}; do    # until the child has become COMMAND
-    is_up "$name" && return
-    sleep 0.01
+  child=$!
+  # Until the child has become COMMAND, or has ended.
+  until is_up "$name" || [ -z "$(start_time "$child")" ]; do sleep 0.01; done
+}
+
+# NAME SIGNAL SECONDS: signals the process and waits for its end. Fails if it still lives then.
+end_process() {
+  local pid tries
+  pid=$(pid_of "$1") || return 0
+  kill -CONT "$pid" 2>/dev/null || true     # a paused process cannot act on TERM
+  kill -"$2" "$pid" 2>/dev/null || true
+  for ((tries = $3 * 20; tries > 0; tries--)); do
+    is_up "$1" || return 0
+    sleep 0.05
   done
+  return 1
 }
 
 # NAME [FIRST_SIGNAL]: ends the process, by force after three seconds.
 stop_process() {
-  local pid tries
-  pid=$(pid_of "$1") || { rm -f "$STATE/pid/$1"; return 0; }
-  kill -CONT "$pid" 2>/dev/null || true     # a paused process cannot act on TERM
-  kill -"${2:-TERM}" "$pid" 2>/dev/null || true
-  for tries in {1..120}; do
-    is_up "$1" || break
-    ((tries != 60)) || kill -KILL "$pid" 2>/dev/null || true
-    sleep 0.05
-  done
-  ! is_up "$1" || die "process $pid ($1) does not end"
+  end_process "$1" "${2:-TERM}" 3 || end_process "$1" KILL 3 || die "process $(pid_of "$1") ($1) does not end"
   rm -f "$STATE/pid/$1"
 }
 

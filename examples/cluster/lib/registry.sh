@@ -8,7 +8,11 @@ AUTH_REGISTRY=127.0.0.1:$AUTH_PORT
 local_curl() { curl -sS --noproxy '*' --max-time 120 "$@"; }
 
 start_registry() { # open|auth
-  is_up "registry-$1" && return
+  local pid
+  if pid=$(pid_of "registry-$1"); then
+    kill -CONT "$pid"      # a test that was killed may have left it paused
+    return
+  fi
   local port=$OPEN_PORT config=$STATE/registry-$1.yml
   [ "$1" = open ] || port=$AUTH_PORT
   {

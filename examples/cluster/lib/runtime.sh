@@ -24,6 +24,8 @@ runtime_running() {
   [ -n "$pid" ] && [ "$(process_state "$pid")" = up ]
 }
 
+need_runtime() { [ -n "$(runtime_pid "$1")" ] || die "containerd of $1 is not running"; } # NAME
+
 signal_runtime() { # NAME SIGNAL
   local pid
   pid=$(runtime_pid "$1")

@@ -19,7 +19,8 @@ BIN=$CACHE/bin
 PKI=$STATE/pki
 AUDIT=$STATE/log/audit.json
 
-# All ports lie in BASE..BASE+999, so that clusters with bases 1000 apart cannot meet.
+# All ports lie in BASE..BASE+999, so that clusters with bases 1000 apart cannot meet. The one exception is port 443 on the
+# cluster's own address of the Service "kubernetes" (API_SERVICE below).
 KUBELET_PORT=$((BASE + 250))     # on each node's own address
 STREAMING_PORT=$((BASE + 251))   # exec, attach, port-forward; on each node's own address
 MANAGER_PORT=$((BASE + 257))

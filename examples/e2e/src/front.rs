@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kruise_core::runtime::Tasks;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::Cluster;
+use crate::{Cluster, PATIENCE};
 
 /// How the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,21 @@ impl Front {
     /// Requests for blobs so far.
     pub fn blobs(&self) -> usize {
         self.counts.blobs.load(Ordering::SeqCst)
+    }
+
+    /// Waits until more than so many blobs were asked for: a pull is under way.
+    ///
+    /// # Errors
+    /// None was, for longer than [`PATIENCE`].
+    pub async fn asked_for_blobs(&self, before: usize) -> Result<()> {
+        let asked = async {
+            while self.blobs() <= before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .context("no pull has begun: nobody asks for blobs")
     }
 
     /// A full image name here.

@@ -341,9 +341,7 @@ mod alone {
             scene
                 .job(what, &image, json!({"pullPolicy": {"backoffLimit": 0}}))
                 .await?;
-            while front.blobs() == blobs {
-                tokio::task::yield_now().await;
-            }
+            front.asked_for_blobs(blobs).await?;
             front.be(Mood::Well);
             if what == "daemon" {
                 scene.cluster.kruise(&["daemon", "kill", &scene.node]).await?;

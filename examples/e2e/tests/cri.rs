@@ -8,6 +8,7 @@ use kruise_cri::{
     ErrorKind, ImageService, PullRequest, Reference, Retry, Runtime, RuntimeService, SandboxFilter,
     SandboxState,
 };
+use kruise_e2e::front::{Front, Mood};
 use kruise_e2e::{Cluster, TestNamespace};
 
 const VERSIONS: [ApiVersion; 2] = [ApiVersion::V1, ApiVersion::V1Alpha2];
@@ -289,9 +290,9 @@ async fn images_that_cannot_be_had_are_told_apart() -> Result<()> {
         (
             "a reference that is none",
             cluster.image("UPPER/Case:1")?,
-            ErrorKind::InvalidArgument,
+            ErrorKind::InvalidReference,
         ),
-        ("an empty reference", String::new(), ErrorKind::InvalidArgument),
+        ("an empty reference", String::new(), ErrorKind::InvalidReference),
         (
             "another platform",
             cluster.image(&foreign)?,
@@ -395,7 +396,8 @@ mod alone {
         cluster.cluster(&["registry", "stop", "open"]).await?;
         let down = client.pull_image(pull(&image)).await;
         cluster.cluster(&["registry", "start", "open"]).await?;
-        failed(down, ErrorKind::RegistryUnavailable, Retry::Backoff)?;
+        let later = Retry::BackoffAtLeast(Retry::REGISTRY_UNAVAILABLE);
+        failed(down, ErrorKind::RegistryUnavailable, later)?;
 
         cluster.cluster(&["registry", "pause", "open"]).await?;
         let start = tokio::time::Instant::now();
@@ -426,15 +428,19 @@ mod alone {
         let (node, endpoint) = endpoint(&cluster).await?;
         let name = fresh("killed");
         cluster.push(&name, &["--size", "8"]).await?;
-        let image = cluster.image(&name)?;
-        let runtime = Runtime::new(vec![endpoint.clone()], ClientConfig::default());
+        let front = Front::start(&cluster).await?;
+        let image = front.image(&name);
+        let runtime = Runtime::new(vec![endpoint.clone()], ClientConfig::default())?;
         runtime.version().await?;
 
         // The registry does not answer, so the pull is still under way when the runtime dies.
-        cluster.cluster(&["registry", "pause", "open"]).await?;
-        let kill = ["node", "runtime", "kill", &node];
-        let (cut, killed) = tokio::join!(runtime.pull_image(pull(&image)), cluster.cluster(&kill));
-        cluster.cluster(&["registry", "resume", "open"]).await?;
+        front.be(Mood::HangsOnBlobs);
+        let kill = async {
+            front.asked_for_blobs(0).await?;
+            cluster.cluster(&["node", "runtime", "kill", &node]).await
+        };
+        let (cut, killed) = tokio::join!(runtime.pull_image(pull(&image)), kill);
+        front.be(Mood::Well);
         killed?;
         failed(cut, ErrorKind::RuntimeUnavailable, Retry::WhenRuntimeReturns)?;
 
@@ -463,7 +469,7 @@ mod alone {
         let mut config = ClientConfig::default();
         config.min_backoff = Duration::from_nanos(1);
         config.max_backoff = config.min_backoff;
-        let runtime = Runtime::new(vec![nowhere, endpoint.clone()], config);
+        let runtime = Runtime::new(vec![nowhere, endpoint.clone()], config)?;
 
         cluster.cluster(&["node", "runtime", "stop", &node]).await?;
         let early = runtime.version().await;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use kruise_cri::{Endpoint, EndpointError};
 use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
-use kruise_support::flags::{Refused, duration, listen};
+use kruise_support::flags::{Refused, duration, gates_help, listen};
 use kruise_support::logging::LogFlags;
 
 /// Pulls images on one node.
@@ -33,11 +34,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":10221", value_parser = listen)]
     pub(crate) addr: SocketAddr,
 
-    /// The runtime's socket. Without it the first that answers is taken, under --socket-dir: containerd.sock,
-    /// containerd/containerd.sock, crio.sock, crio/crio.sock, cri-dockerd.sock, cri-dockerd/cri-dockerd.sock. It may
-    /// appear later than this daemon.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) socket_file: Option<String>,
+    /// The runtime's socket: an absolute path, unix:///PATH, or a path below --socket-dir such as crio/crio.sock. Without it
+    /// the first that answers is taken, under --socket-dir: containerd.sock, containerd/containerd.sock, crio.sock,
+    /// crio/crio.sock, cri-dockerd.sock, cri-dockerd/cri-dockerd.sock. It may appear later than this daemon.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub(crate) socket_file: String,
 
     /// Folder that holds the runtimes' sockets: the host's /var/run as this process sees it.
     #[arg(long, value_name = "DIR", default_value = "/hostvarrun")]
@@ -91,7 +92,7 @@ pub(crate) struct Flags {
     pub(crate) plugin_bin_dir: PathBuf,
 
     /// Features to switch, as the manager has them. With `KruiseDaemon=false` this daemon does nothing but answer /healthz.
-    #[arg(long, value_name = "LIST", default_value = "")]
+    #[arg(long, value_name = "LIST", default_value = "", long_help = feature_gates())]
     pub(crate) feature_gates: String,
 
     /// Requests a second to the API server; 0 is the default of 5.
@@ -104,6 +105,29 @@ pub(crate) struct Flags {
 
     #[command(flatten)]
     pub(crate) log: LogFlags,
+}
+
+impl Flags {
+    /// Where to look for the runtime, in this order.
+    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, EndpointError> {
+        let file = self.socket_file.as_str();
+        if file.is_empty() {
+            return Ok(Endpoint::candidates(&self.socket_dir));
+        }
+        if file.contains("://") {
+            return Ok(vec![Endpoint::parse(file)?]);
+        }
+        // An absolute path stays as it is.
+        Ok(vec![Endpoint::from(self.socket_dir.join(file))])
+    }
+}
+
+fn feature_gates() -> String {
+    format!(
+        "{}\n\nWith KruiseDaemon=false this daemon does nothing but answer /healthz; the other gates are the manager's, and \
+         are accepted so that both may be given the same list.",
+        gates_help()
+    )
 }
 
 fn node_name(text: &str) -> Result<String, String> {
@@ -121,26 +145,24 @@ fn workers(text: &str) -> Result<i32, String> {
     }
 }
 
+const PROFILER: &str = "there is no Go profiler in this program";
+
 /// Flags of OpenKruise's daemon that this one lacks.
 pub(crate) const REFUSED: &[Refused] = &[
-    Refused {
-        name: "enable-pprof",
-        why: "there is no Go profiler in this program",
-    },
-    Refused {
-        name: "pprof-addr",
-        why: "there is no Go profiler in this program",
-    },
-    Refused {
-        name: "max-concurrency",
-        why: "OpenKruise never had it either; use --max-workers-for-pull-image",
-    },
+    Refused::new("enable-pprof", PROFILER),
+    Refused::new("pprof-addr", PROFILER),
+    Refused::new(
+        "max-concurrency",
+        "OpenKruise never had it either; use --max-workers-for-pull-image",
+    ),
+    Refused::new("kubeconfig", "set the environment variable KUBECONFIG instead"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use kruise_support::flags::all_known;
 
     fn parse(args: &[&str]) -> Result<Flags, clap::Error> {
         Flags::try_parse_from([&["kruise-daemon", "--node-name=n"], args].concat())
@@ -156,6 +178,49 @@ mod tests {
         let flags = parse(&["--logtostderr=true", "--v=4", "--addr=:10221"]).unwrap();
         assert_eq!(flags.addr.port(), 10221);
         assert_eq!(flags.max_workers_for_pull_image, 5);
+    }
+
+    /// All flags of OpenKruise's daemon from 0.8 on, see section 5.1 of the specification of image pulls.
+    const OPENKRUISE: &str = "addr=:10221 socket-file= socket-file=crio/crio.sock enable-pprof=true pprof-addr=:10222 \
+        feature-gates= plugin-config-file=/a plugin-bin-dir=/b max-workers-for-pull-image=-1 max-concurrency=1 \
+        rest-config-qps=0 rest-config-burst=0 logging-format=text \
+        add_dir_header=true alsologtostderr=true log_backtrace_at=:0 log_dir=/log log_file=/log/a log_file_max_size=1 \
+        logtostderr=true one_output=true skip_headers=true skip_log_headers=true stderrthreshold=2 v=4 vmodule=a=1";
+
+    #[test]
+    fn each_flag_of_openkruise_is_understood_or_refused_with_a_reason() {
+        assert_eq!(
+            all_known(OPENKRUISE, REFUSED, |flag| parse(&[flag]).is_ok()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_socket_is_named_by_a_path_a_url_or_below_the_folder_of_sockets() {
+        let found = |file: &str| {
+            let flags = parse(&["--socket-dir=/var/run", &format!("--socket-file={file}")]).unwrap();
+            flags.endpoints().map(|found| match found.as_slice() {
+                [one] => one.to_string(),
+                many => format!("{} sockets", many.len()),
+            })
+        };
+        assert_eq!(found("crio/crio.sock").unwrap(), "unix:///var/run/crio/crio.sock");
+        assert_eq!(
+            found("/run/k3s/containerd.sock").unwrap(),
+            "unix:///run/k3s/containerd.sock"
+        );
+        assert_eq!(found("unix:///run/x.sock").unwrap(), "unix:///run/x.sock");
+        assert_eq!(found("").unwrap(), "6 sockets");
+        assert!(found("tcp://127.0.0.1:1").is_err());
+    }
+
+    #[test]
+    fn help_lists_the_gates() {
+        let help = Flags::command().render_long_help().to_string();
+        assert!(
+            help.contains("KruiseDaemon=true|false (BETA - default=true)"),
+            "{help}"
+        );
     }
 
     #[test]

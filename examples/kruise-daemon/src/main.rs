@@ -6,10 +6,10 @@ mod wire;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use flags::{Flags, REFUSED};
-use kruise_support::{flags::refused, logging, outcome::exit_code, signals};
+use kruise_support::{flags::refused, logging, outcome::exit_code, signals::StopSignals};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,9 +23,10 @@ async fn run() -> Result<()> {
     }
     let flags = Flags::parse();
     logging::install(&flags.log);
+    let signals = StopSignals::install().context("taking over SIGTERM and SIGINT")?;
     let stop = CancellationToken::new();
     tokio::select! {
         done = wire::run(flags, stop.clone()) => done,
-        failed = signals::cancel_on_signal(stop) => Ok(failed?),
+        () = signals.cancel(stop) => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use kruise_core::manager::{
     without_retry,
 };
 use kruise_core::runtime::{Clock, RuntimeMetrics, SystemClock};
-use kruise_cri::{Endpoint, Runtime};
+use kruise_cri::{ClientConfig as RuntimeConfig, Runtime};
 use kruise_imagepull::agent::{
     AgentConfig, AgentDependencies, AgentMetrics, CredentialProvider, KubeSecrets, NodeAgent, Statvfs,
 };
@@ -38,13 +38,11 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
         tracing::warn!(
             "the feature gate KruiseDaemon is off: no image is pulled, remove this daemon or the gate"
         );
-        let manager = Manager::new(ManagerConfig::default())?;
+        let mut manager = Manager::new(stop_config())?;
+        manager.gates(&gates, None);
         return http::serve(listener, http::health(manager.health()), stop).await;
     }
-    let endpoints = match &flags.socket_file {
-        Some(socket) => vec![Endpoint::parse(socket).context("--socket-file")?],
-        None => Endpoint::candidates(&flags.socket_dir),
-    };
+    let endpoints = flags.endpoints().context("--socket-file")?;
     let mut registry = Registry::default();
     let metrics = ManagerMetrics::register(&mut registry);
     let runtime_metrics = RuntimeMetrics::register(&mut registry);
@@ -59,8 +57,9 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
     let clients = ClientFactory::new(base, client_limits(&flags))?.metrics(&metrics);
     let client = clients.client("image-puller")?;
 
-    let mut manager = Manager::new(ManagerConfig::default())?;
-    let (recorder, writer) = EventRecorder::new(client.clone(), clock.clone(), EventConfig::default())?;
+    let mut manager = Manager::new(stop_config())?;
+    manager.gates(&gates, Some(&metrics));
+    let (recorder, writer) = EventRecorder::new(client.clone(), clock.clone(), event_config())?;
     manager.events(writer.metrics(&metrics));
     let recorder = recorder.source("kruise-daemon-imagepuller");
     let (cache, driver) = own_node_image_cache(client.clone(), &flags.node_name)
@@ -84,7 +83,7 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
         node_name: flags.node_name.clone(),
         client: client.clone(),
         cache,
-        images: Arc::new(Runtime::new(endpoints, Default::default())),
+        images: Arc::new(Runtime::new(endpoints, RuntimeConfig::default())?),
         secrets: Arc::new(KubeSecrets::new(client, &flags.daemon_config_namespace)),
         credential_providers: providers,
         disk: Some(Arc::new(Statvfs::below(&flags.image_fs_root))),
@@ -108,6 +107,22 @@ pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
     }
 }
 
+/// The times of stopping, one after the other, are together below the 10 s of grace that OpenKruise's chart and ours give the
+/// pod; what is left is for the kill itself. There is not much to do: pulls are dropped, results are written within a second.
+fn stop_config() -> ManagerConfig {
+    let mut config = ManagerConfig::default();
+    config.drain_timeout = Duration::from_secs(4);
+    config.cache_stop_timeout = Duration::from_secs(1);
+    config.flush_timeout = Duration::from_secs(3);
+    config
+}
+
+fn event_config() -> EventConfig {
+    let mut config = EventConfig::default();
+    config.flush_timeout = Duration::from_secs(2);
+    config
+}
+
 fn client_limits(flags: &Flags) -> ClientConfig {
     let mut config = ClientConfig::default();
     config.user_agent = "kruise-daemon".into();
@@ -129,4 +144,24 @@ fn seed(node: &str) -> u64 {
     node.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_daemon_stops_within_the_grace_of_its_pod() {
+        let chart = include_str!("../../charts/kruise/templates/daemon.yaml");
+        let grace = chart
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("terminationGracePeriodSeconds:"))
+            .and_then(|seconds| seconds.trim().parse().ok())
+            .map(Duration::from_secs)
+            .expect("the chart gives a grace");
+        let config = stop_config();
+        let all = config.drain_timeout + config.cache_stop_timeout + config.flush_timeout;
+        assert!(all + Duration::from_secs(1) < grace, "{all:?} {grace:?}");
+        assert!(event_config().flush_timeout < config.flush_timeout);
+    }
 }

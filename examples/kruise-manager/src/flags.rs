@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use kruise_core::gates::{Gate, GateRegistry, Stage};
+use kruise_core::gates::GateRegistry;
 use kruise_core::webhook::OnFailure;
 use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
 use kruise_sidecar::api::HashForm;
-use kruise_support::flags::{Refused, duration, listen};
+use kruise_support::flags::{duration, gates_help, listen};
 use kruise_support::logging::LogFlags;
 
 /// Runs the controllers and webhooks of SidecarSet, ImagePullJob and NodeImage.
@@ -35,28 +35,18 @@ pub(crate) struct Flags {
     pub(crate) run: Run,
 }
 
-/// Lets SidecarSets patch any annotation of pods where no whitelist is given.
-pub(crate) const PATCH_ANY_METADATA: Gate = Gate::new("SidecarSetPatchPodMetadataDefaultsAllowed");
-/// Sorts the sidecars of all sets by name.
-pub(crate) const SORT_SIDECARS: Gate = Gate::new("EnableSortSidecarContainerByName");
-
-/// The gates that mean something to this program.
+/// The gates of the group, with the default that the environment gives.
 pub(crate) fn gate_registry() -> GateRegistry {
     let kinds = std::env::var("CUSTOM_RESOURCE_ENABLE").ok();
-    GateRegistry::kruise()
-        .gate(
-            PATCH_ANY_METADATA,
-            false,
-            Stage::Alpha,
-            "Without a whitelist, SidecarSets may patch any annotation of pods.",
-        )
-        .gate(
-            SORT_SIDECARS,
-            false,
-            Stage::Alpha,
-            "Sidecars of all sets are sorted by name, not by set.",
-        )
-        .custom_resource_enable(kinds.as_deref())
+    GateRegistry::kruise().custom_resource_enable(kinds.as_deref())
+}
+
+/// The only kind of lock there is.
+fn leases(text: &str) -> Result<String, String> {
+    match text {
+        "leases" => Ok(text.to_owned()),
+        _ => Err("the lock is always a Lease; write leases, or leave the flag out".into()),
+    }
 }
 
 /// What becomes of a pod for which the webhook gives no answer.
@@ -155,6 +145,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, help_heading = "Leader election")]
     pub(crate) leader_election_retry_period: Duration,
 
+    /// What the lock is: `leases`, accepted because OpenKruise's manifests may pass it.
+    #[arg(long, value_name = "KIND", default_value = "leases", value_parser = leases, help_heading = "Leader election")]
+    pub(crate) leader_election_resource_lock: String,
+
     /// Only look at ImagePullJobs of this namespace; empty is all.
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
     pub(crate) namespace: String,
@@ -169,7 +163,7 @@ pub(crate) struct Run {
     pub(crate) daemon_config_namespace: String,
 
     /// Features to switch, as `KruiseDaemon=true`.
-    #[arg(long, value_name = "LIST", default_value = "")]
+    #[arg(long, value_name = "LIST", default_value = "", long_help = gates_help())]
     pub(crate) feature_gates: String,
 
     /// Requests a second to the API server, for each controller; 0 is the default of 30.
@@ -195,6 +189,14 @@ pub(crate) struct Run {
     /// How long a node must be Ready before it gets a NodeImage.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Limits")]
     pub(crate) nodeimage_creation_delay: Duration,
+
+    /// Seconds that finished tasks of a job outlive its own time to live, at most 31 days.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=2_678_400), help_heading = "Limits")]
+    pub(crate) default_ttlseconds_for_always_nodeimage: u32,
+
+    /// How long caches may take for their first list; then the program ends with an error.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration, help_heading = "Limits")]
+    pub(crate) controller_cache_sync_timeout: Duration,
 
     /// What becomes of a pod that a SidecarSet selects when the webhook gives no answer. Pods of no set never depend on it.
     #[arg(
@@ -278,88 +280,12 @@ pub(crate) struct Run {
     pub(crate) log: LogFlags,
 }
 
-const WORKLOAD: &str = "that workload is not part of this program";
-
-/// Flags of OpenKruise's manager that this one lacks.
-pub(crate) const REFUSED: &[Refused] = &[
-    Refused {
-        name: "advancedcronjob-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "broadcastjob-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "cloneset-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "daemonset-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "statefulset-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "uniteddeployment-workers",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "assign-bcj-pods-by-scheduler",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "assign-pods-by-scheduler",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "daemonset-extra-allowed-pod-number",
-        why: WORKLOAD,
-    },
-    Refused {
-        name: "allow-privileged",
-        why: "no controller of this program creates pods",
-    },
-    Refused {
-        name: "rate-limiter-base-delay",
-        why: "it tuned workloads that are not part of this program",
-    },
-    Refused {
-        name: "rate-limiter-max-delay",
-        why: "it tuned workloads that are not part of this program",
-    },
-    Refused {
-        name: "rate-limiter-qps",
-        why: "it tuned workloads that are not part of this program",
-    },
-    Refused {
-        name: "rate-limiter-bucket-size",
-        why: "it tuned workloads that are not part of this program",
-    },
-    Refused {
-        name: "expectation-timeout",
-        why: "writes that are not seen again are looked up in the API server instead",
-    },
-    Refused {
-        name: "enable-pprof",
-        why: "there is no Go profiler in this program",
-    },
-    Refused {
-        name: "pprof-addr",
-        why: "there is no Go profiler in this program",
-    },
-    Refused {
-        name: "sync-period",
-        why: "caches follow a watch and are not resynchronised by the clock",
-    },
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refused::REFUSED;
     use clap::CommandFactory;
+    use kruise_support::flags::all_known;
 
     fn parse(args: &[&str]) -> Result<Flags, clap::Error> {
         Flags::try_parse_from([&["kruise-manager"], args].concat())
@@ -389,6 +315,39 @@ mod tests {
                 .unwrap()
                 .run
                 .enable_leader_election
+        );
+    }
+
+    /// All flags of OpenKruise's manager from 0.8 on, see section 6.1 of the specification of image pulls.
+    const OPENKRUISE: &str = "metrics-addr=:8080 health-probe-addr=:8000 allow-privileged=true enable-leader-election=true \
+        leader-election-namespace=kruise-system namespace= enable-pprof=false pprof-addr=:8090 rest-config-qps=30 \
+        rest-config-burst=50 feature-gates= expectation-timeout=5m rate-limiter-base-delay=5ms rate-limiter-max-delay=1000s \
+        rate-limiter-qps=10 rate-limiter-bucket-size=100 advancedcronjob-workers=3 broadcastjob-workers=3 cloneset-workers=3 \
+        daemonset-workers=3 imagepulljob-workers=3 nodeimage-workers=3 sidecarset-workers=3 statefulset-workers=3 \
+        uniteddeployment-workers=3 assign-bcj-pods-by-scheduler=true assign-pods-by-scheduler=true \
+        daemonset-extra-allowed-pod-number=0 sync-period= leader-election-lease-duration=15s \
+        leader-election-renew-deadline=10s leader-election-retry-period=2s leader-election-resource-lock=leases \
+        leader-election-id=kruise-manager controller-cache-sync-timeout=2m webhook-initialize-timeout=60s \
+        default-ttlseconds-for-always-nodeimage=300 nodeimage-creation-delay=30s logging-format=text disable-no-deepcopy=false \
+        protection-log-path=/log ws-enabled-versioned-status=true cloneset-scaling-exclude-preparing-delete=false crr-workers=3 \
+        nodepodprobe-workers=3 persistentpodstate-workers=3 podprobemarker-workers=3 podunavailablebudget-workers=3 \
+        resourcedistribution-workers=3 sidecarterminator-workers=3 workloadspread-workers=3 \
+        add_dir_header=true alsologtostderr=true log_backtrace_at=:0 log_dir=/log log_file=/log/a log_file_max_size=1 \
+        logtostderr=true one_output=true skip_headers=true skip_log_headers=true stderrthreshold=2 v=4 vmodule=a=1";
+
+    #[test]
+    fn each_flag_of_openkruise_is_understood_or_refused_with_a_reason() {
+        let known = all_known(OPENKRUISE, REFUSED, |flag| parse(&[flag]).is_ok());
+        assert_eq!(known, Ok(()));
+        assert!(parse(&["--leader-election-resource-lock=configmaps"]).is_err());
+    }
+
+    #[test]
+    fn help_lists_the_gates() {
+        let help = Flags::command().render_long_help().to_string();
+        assert!(
+            help.contains("KruiseDaemon=true|false (BETA - default=true)"),
+            "{help}"
         );
     }
 

@@ -1,5 +1,7 @@
 //! The part of the manager that pulls images.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use kruise_core::api::names::DAEMON;
 use kruise_core::manager::Manager;
@@ -61,6 +63,7 @@ pub(crate) fn add(manager: &mut Manager, base: &Base<'_>, pods: &Cache<SlimPod>)
 
     let mut config = JobConfig::default();
     config.runner.workers = usize::from(flags.imagepulljob_workers);
+    config.plan.ttl_margin = Duration::from_secs(flags.default_ttlseconds_for_always_nodeimage.into());
     config.daemon_namespace.clone_from(&flags.daemon_config_namespace);
     config.seed = seed;
     let dependencies = JobDependencies {

@@ -3,16 +3,18 @@
 mod crds;
 mod flags;
 mod imagepull;
+mod refused;
 mod sidecar;
 mod webhooks;
 mod wire;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
-use flags::{Command, Flags, REFUSED};
-use kruise_support::{flags::refused, logging, outcome::exit_code, signals};
+use flags::{Command, Flags};
+use kruise_support::{flags::refused, logging, outcome::exit_code, signals::StopSignals};
+use refused::REFUSED;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,9 +32,10 @@ async fn run() -> Result<()> {
         return Ok(());
     }
     logging::install(&flags.run.log);
+    let signals = StopSignals::install().context("taking over SIGTERM and SIGINT")?;
     let stop = CancellationToken::new();
     tokio::select! {
         done = wire::run(flags.run, stop.clone()) => done,
-        failed = signals::cancel_on_signal(stop) => Ok(failed?),
+        () = signals.cancel(stop) => Ok(()),
     }
 }

@@ -17,8 +17,8 @@ use kruise_sidecar::webhook::{
 use kruise_support::config::cache_config;
 use prometheus_client::registry::Registry;
 
-use crate::flags::{PATCH_ANY_METADATA, SORT_SIDECARS};
 use crate::wire::Base;
+use kruise_core::gates::{PATCH_ANY_POD_METADATA, SORT_SIDECARS};
 
 /// What the webhook server serves.
 pub(crate) struct Admission {
@@ -80,7 +80,7 @@ pub(crate) fn add(
     let mut rules = SetRules::new(live.clone()).configuration(&configuration);
     rules.hash_form = flags.sidecarset_hash_form.into();
     rules.check_revisions = true;
-    rules.allow_any_metadata = gates.is_enabled(PATCH_ANY_METADATA);
+    rules.allow_any_metadata = gates.is_enabled(PATCH_ANY_POD_METADATA);
     rules.pod_webhook = gates.is_enabled(POD_WEBHOOK);
 
     let mut injected = None;

@@ -73,7 +73,9 @@ pub(crate) async fn run(flags: Run, stop: CancellationToken) -> Result<()> {
     let base = Client::try_from(config).context("making the API client")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let clients = ClientFactory::new(base, client_limits(&flags))?.metrics(&metrics);
-    let mut manager = Manager::new(ManagerConfig::default())?;
+    let mut config = ManagerConfig::default();
+    config.cache_sync_timeout = flags.controller_cache_sync_timeout;
+    let mut manager = Manager::new(config).context("--controller-cache-sync-timeout")?;
     manager.gates(&gates, Some(&metrics));
 
     let (recorder, writer) = EventRecorder::new(

@@ -7,10 +7,10 @@ use kruise_cri::{ClientConfig, Endpoint, Runtime};
 use kruise_own_puller::{Done, keep};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn main() -> anyhow::Result<ExitCode> {
     let images: Vec<String> = std::env::args().skip(1).collect();
-    // The first of containerd, CRI-O and cri-dockerd that answers; found again when it was away.
-    let runtime = Runtime::new(Endpoint::candidates(Path::new("/run")), ClientConfig::default());
+    // The first of containerd, CRI-O and cri-dockerd that answers; waited for when it was away.
+    let runtime = Runtime::new(Endpoint::candidates(Path::new("/run")), ClientConfig::default())?;
     let mut code = ExitCode::SUCCESS;
     for (image, done) in keep(&runtime, &images).await {
         if let Done::Failed(_) = done {
@@ -18,5 +18,5 @@ async fn main() -> ExitCode {
         }
         println!("{image}: {done:?}");
     }
-    code
+    Ok(code)
 }

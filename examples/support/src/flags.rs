@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kruise_core::gates::GateRegistry;
+
 /// Parses a duration as Go prints it, such as `5m`, `1.5h` or `250ms`.
 ///
 /// # Errors
@@ -33,21 +35,75 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
 pub struct Refused {
     /// The flag without its dashes.
     pub name: &'static str,
-    /// What it was for, to complete "is for ...".
+    /// Why there is no such flag: the end of a sentence, without a full stop.
     pub why: &'static str,
 }
 
-/// The first argument that is one of `refused`, as a message that says what to do.
+impl Refused {
+    /// A flag that is refused, and why.
+    pub const fn new(name: &'static str, why: &'static str) -> Self {
+        Self { name, why }
+    }
+}
+
+const KLOG: &str =
+    "logs go to standard error alone; --v, RUST_LOG and --logging-format say what they hold and how it looks";
+
+/// Flags of Kubernetes' logging library that both programs of OpenKruise have and ours lack.
+pub const KLOG_FLAGS: &[Refused] = &[
+    Refused::new("add-dir-header", KLOG),
+    Refused::new("alsologtostderr", KLOG),
+    Refused::new("log-backtrace-at", KLOG),
+    Refused::new("log-dir", KLOG),
+    Refused::new("log-file", KLOG),
+    Refused::new("log-file-max-size", KLOG),
+    Refused::new("one-output", KLOG),
+    Refused::new("skip-headers", KLOG),
+    Refused::new("skip-log-headers", KLOG),
+    Refused::new("stderrthreshold", KLOG),
+    Refused::new("vmodule", KLOG),
+];
+
+/// The first argument that is one of `refused` or of [`KLOG_FLAGS`], as a message that says what to do. Underscores count as
+/// dashes: Go programs have both.
 pub fn refused(args: impl IntoIterator<Item = String>, refused: &[Refused]) -> Option<String> {
     args.into_iter().find_map(|arg| {
         let name = arg.strip_prefix("--")?;
         let name = name.split_once('=').map_or(name, |(name, _)| name);
-        let flag = refused.iter().find(|flag| flag.name == name)?;
+        let dashed = name.replace('_', "-");
+        let flag = refused
+            .iter()
+            .chain(KLOG_FLAGS)
+            .find(|flag| flag.name == dashed)?;
         Some(format!(
             "--{name} is not supported: {}. Remove it from the arguments.",
             flag.why
         ))
     })
+}
+
+/// The help of `--feature-gates`: each gate with its default.
+pub fn gates_help() -> String {
+    format!(
+        "Features to switch, as `KruiseDaemon=true,PodWebhook=false`. Other gates of OpenKruise are accepted in the state that \
+         they have here.\n\n{}",
+        GateRegistry::kruise().help()
+    )
+}
+
+/// Says what becomes of each flag of `list`, written `flag` or `flag=value`: `Err` with its name if it is neither refused with
+/// a reason nor taken by `parses`. For tests of command lines.
+///
+/// # Errors
+/// Names the first flag that is not told apart from a misspelled one.
+pub fn all_known(list: &str, lacking: &[Refused], parses: impl Fn(&str) -> bool) -> Result<(), String> {
+    for flag in list.split_whitespace() {
+        let argument = format!("--{flag}");
+        if refused([argument.clone()], lacking).is_none() && !parses(&argument) {
+            return Err(argument);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -79,5 +135,10 @@ mod tests {
         let said = refused(["--v=4".to_owned(), "--cloneset-workers=5".to_owned()], &flags).unwrap();
         assert!(said.starts_with("--cloneset-workers is not supported: CloneSet"));
         assert_eq!(refused(["--v=4".to_owned()], &flags), None);
+        let said = refused(["--log_dir=/var/log".to_owned()], &flags).unwrap();
+        assert!(
+            said.starts_with("--log_dir is not supported: logs go to standard error"),
+            "{said}"
+        );
     }
 }

@@ -20,7 +20,7 @@ pub struct LogFlags {
     #[arg(long, value_enum, default_value_t = LogFormat::Text, help_heading = "Logging")]
     pub logging_format: LogFormat,
 
-    /// Accepted since OpenKruise's manifests pass it; logs always go to standard error, so false is refused.
+    /// Accepted because OpenKruise's manifests pass it. Logs always go to standard error, so false is refused.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true",
           default_missing_value = "true", value_parser = only_true, help_heading = "Logging")]
     pub logtostderr: bool,
@@ -38,19 +38,28 @@ pub enum LogFormat {
 fn only_true(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),
-        _ => Err("logs always go to standard error; redirect them there if a file is wanted".into()),
+        _ => Err("logs always go to standard error; redirect standard error if you want a file".into()),
     }
+}
+
+/// The crates whose debugging is of interest before that of all others.
+const CRATES: [&str; 4] = ["kruise_core", "kruise_cri", "kruise_imagepull", "kruise_sidecar"];
+
+/// What to log, as the filter reads it.
+fn directives(verbosity: u8) -> String {
+    let (ours, all) = match verbosity {
+        0 => return "warn".to_owned(),
+        1..=4 => return "kube_runtime=error,info".to_owned(),
+        5..=7 => ("debug", "info"),
+        _ => ("trace", "debug"),
+    };
+    CRATES.map(|name| format!("{name}={ours},")).concat() + all
 }
 
 /// Installs the process-wide subscriber.
 pub fn install(flags: &LogFlags) {
-    let level = match flags.verbosity {
-        0 => "warn",
-        1..=4 => "kube_runtime=error,info",
-        5..=7 => "kruise_core=debug,kruise_imagepull=debug,kruise_cri=debug,info",
-        _ => "kruise_core=trace,kruise_imagepull=trace,kruise_cri=trace,debug",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(flags.verbosity)));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -59,5 +68,24 @@ pub fn install(flags: &LogFlags) {
         LogFormat::Text => builder
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_five_on_each_of_our_crates_tells_its_debugging() {
+        for verbosity in [5, 7] {
+            let said = directives(verbosity);
+            for name in ["kruise_core", "kruise_cri", "kruise_imagepull", "kruise_sidecar"] {
+                assert!(said.contains(&format!("{name}=debug,")), "{said}");
+            }
+            assert!(said.ends_with(",info"), "{said}");
+        }
+        for verbosity in 0..=10 {
+            assert!(directives(verbosity).parse::<EnvFilter>().is_ok(), "{verbosity}");
+        }
     }
 }

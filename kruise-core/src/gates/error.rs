@@ -32,6 +32,16 @@ pub enum GateError {
         /// The value as it was written.
         value: String,
     },
+    /// The feature is always there, or never.
+    #[error("feature gate {name} cannot be {value}: {why}")]
+    Fixed {
+        /// The gate.
+        name: &'static str,
+        /// The value as it was asked for.
+        value: bool,
+        /// Why not.
+        why: &'static str,
+    },
     /// Two dependencies pull a gate in different directions.
     #[error("feature gate {enabled} needs {needed}, which is forced off")]
     Conflict {

@@ -31,8 +31,8 @@ mod registry;
 mod state;
 
 pub use error::GateError;
-pub use kruise::{KRUISE_DAEMON, POD_WEBHOOK};
-pub use registry::{Gate, GateInfo, GateRegistry, Stage};
+pub use kruise::{KRUISE_DAEMON, PATCH_ANY_POD_METADATA, POD_WEBHOOK, SORT_SIDECARS};
+pub use registry::{FixedGate, Gate, GateInfo, GateRegistry, Stage};
 pub use state::{Forced, Gates};
 
 #[cfg(test)]

@@ -65,10 +65,30 @@ pub struct GateInfo {
     pub description: &'static str,
 }
 
+/// A gate whose feature is always there, or never: a setting that users bring along and that changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FixedGate {
+    /// The gate.
+    pub gate: Gate,
+    /// Its only state.
+    pub enabled: bool,
+    /// Why it has no other, as the end of a sentence.
+    pub why: &'static str,
+}
+
+impl fmt::Display for FixedGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gate, enabled, why } = self;
+        write!(f, "{gate}={enabled} changes nothing: {why}")
+    }
+}
+
 /// A set of gates with their defaults and dependencies. See the [module](super) for an example.
 #[derive(Clone, Debug, Default)]
 pub struct GateRegistry {
     gates: Vec<GateInfo>,
+    fixed: Vec<FixedGate>,
     /// The first is off whenever the second is.
     pub(super) requires: Vec<(Gate, Gate)>,
     /// The second is on whenever the first is.
@@ -91,6 +111,15 @@ impl GateRegistry {
             stage,
             description,
         });
+        self
+    }
+
+    /// Adds a gate that is no switch here: its feature is always there, or never. Setting it to `enabled` is accepted and told
+    /// by [`Gates::fixed`]; the other setting is refused, and `why` says the reason.
+    #[must_use]
+    pub fn fixed(mut self, gate: Gate, enabled: bool, why: &'static str) -> Self {
+        self.fixed.retain(|fixed| fixed.gate != gate);
+        self.fixed.push(FixedGate { gate, enabled, why });
         self
     }
 
@@ -137,10 +166,11 @@ impl GateRegistry {
     /// Dependencies are applied afterwards: first [`GateRegistry::requires`], then [`GateRegistry::enables`].
     ///
     /// # Errors
-    /// Says which part is wrong: unknown or repeated names, values that are not booleans, and dependencies that
-    /// cannot all be kept.
+    /// Says which part is wrong: unknown or repeated names, values that are not booleans, settings that
+    /// [`GateRegistry::fixed`] rules out, and dependencies that cannot all be kept.
     pub fn parse(&self, text: &str) -> Result<Gates, GateError> {
         let mut set: Vec<(Gate, bool)> = Vec::new();
+        let mut named: Vec<FixedGate> = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let Some((name, value)) = part.split_once('=') else {
                 return Err(GateError::MissingValue {
@@ -148,8 +178,12 @@ impl GateRegistry {
                 });
             };
             let (name, value) = (name.trim(), value.trim());
-            let gate = self.find(name)?;
-            if set.iter().any(|(other, _)| *other == gate) {
+            let fixed = self.fixed.iter().find(|fixed| fixed.gate.name() == name);
+            let gate = match fixed {
+                Some(fixed) => fixed.gate,
+                None => self.find(name)?,
+            };
+            if set.iter().any(|(other, _)| *other == gate) || named.iter().any(|fixed| fixed.gate == gate) {
                 return Err(GateError::Duplicate {
                     name: name.to_owned(),
                 });
@@ -158,9 +192,19 @@ impl GateRegistry {
                 name: name.to_owned(),
                 value: value.to_owned(),
             })?;
-            set.push((gate, value));
+            match fixed {
+                None => set.push((gate, value)),
+                Some(fixed) if fixed.enabled == value => named.push(*fixed),
+                Some(fixed) => {
+                    return Err(GateError::Fixed {
+                        name: gate.name(),
+                        value,
+                        why: fixed.why,
+                    });
+                }
+            }
         }
-        Gates::resolve(self, &set)
+        Gates::resolve(self, &set, named)
     }
 
     fn find(&self, name: &str) -> Result<Gate, GateError> {

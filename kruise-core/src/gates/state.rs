@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Gate, GateError, GateRegistry};
+use super::{FixedGate, Gate, GateError, GateRegistry};
 
 /// A gate that a dependency turned away from its setting or default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +30,16 @@ impl fmt::Display for Forced {
 pub struct Gates {
     states: BTreeMap<Gate, bool>,
     forced: Vec<Forced>,
+    fixed: Vec<FixedGate>,
 }
 
 impl Gates {
     /// Defaults, then settings, then what requires an off gate goes off, then what an on gate enables goes on.
-    pub(super) fn resolve(registry: &GateRegistry, set: &[(Gate, bool)]) -> Result<Self, GateError> {
+    pub(super) fn resolve(
+        registry: &GateRegistry,
+        set: &[(Gate, bool)],
+        fixed: Vec<FixedGate>,
+    ) -> Result<Self, GateError> {
         let states = registry
             .gates()
             .map(|info| (info.gate, info.default))
@@ -43,6 +48,7 @@ impl Gates {
         let mut gates = Self {
             states,
             forced: Vec::new(),
+            fixed,
         };
         // A gate follows at most once in each direction, so both loops end, whatever circles there are.
         while let Some(forced) = gates.broken(&registry.requires, false) {
@@ -102,6 +108,11 @@ impl Gates {
     /// What dependencies changed, to be told to the user at start.
     pub fn forced(&self) -> &[Forced] {
         &self.forced
+    }
+
+    /// Settings that were accepted and change nothing, to be told to the user at start.
+    pub fn fixed(&self) -> &[FixedGate] {
+        &self.fixed
     }
 }
 

@@ -98,11 +98,71 @@ fn a_circle_of_dependencies_is_followed_once() {
 }
 
 #[test]
-fn the_gates_of_kruise_are_on_by_default() {
+fn the_gates_of_openkruise_have_its_defaults() {
     assert_eq!(
         GateRegistry::kruise().defaults().unwrap().to_string(),
-        "KruiseDaemon=true,PodWebhook=true"
+        "EnableSortSidecarContainerByName=false,KruiseDaemon=true,PodWebhook=true,\
+         SidecarSetPatchPodMetadataDefaultsAllowed=false"
     );
+}
+
+#[test]
+fn a_gate_that_is_no_switch_accepts_its_only_state_and_says_so() {
+    let gates = GateRegistry::kruise()
+        .parse("ImagePullJobGate=true,CloneSetShortHash=false,KruiseDaemon=true")
+        .unwrap();
+    let told: Vec<_> = gates.fixed().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "ImagePullJobGate=true changes nothing: image pulls are always there; KruiseDaemon switches them",
+            "CloneSetShortHash=false changes nothing: the workload that it is about is not part of kruise-rs",
+        ]
+    );
+    assert!(gates.is_enabled(KRUISE_DAEMON));
+}
+
+#[test]
+fn a_gate_that_is_no_switch_refuses_the_other_state_with_the_reason() {
+    for (text, said) in [
+        (
+            "ImagePullJobGate=false",
+            "feature gate ImagePullJobGate cannot be false: image pulls are always there; KruiseDaemon switches them",
+        ),
+        (
+            "WorkloadSpread=true",
+            "feature gate WorkloadSpread cannot be true: this feature is not part of kruise-rs",
+        ),
+    ] {
+        assert_eq!(GateRegistry::kruise().parse(text).unwrap_err().to_string(), said);
+    }
+    assert!(matches!(
+        GateRegistry::kruise().parse("ImagePullJobGate=true,ImagePullJobGate=true"),
+        Err(GateError::Duplicate { .. })
+    ));
+}
+
+/// All gates of OpenKruise after 1.9, see section 6.3 of the specification of image pulls.
+const ALL: &str = "PodWebhook KruiseDaemon DaemonWatchingPod CloneSetShortHash KruisePodReadinessGate \
+    PreDownloadImageForInPlaceUpdate CloneSetPartitionRollback ResourcesDeletionProtection WorkloadSpread \
+    PodUnavailableBudgetDeleteGate PodUnavailableBudgetUpdateGate TemplateNoDefaults InPlaceUpdateEnvFromMetadata \
+    StatefulSetAutoDeletePVC SidecarSetPatchPodMetadataDefaultsAllowed SidecarTerminator PodProbeMarkerGate \
+    PreDownloadImageForDaemonSetUpdate CloneSetEventHandlerOptimization PreparingUpdateAsUpdate ImagePullJobGate \
+    ResourceDistributionGate DeletionProtectionForCRDCascadingGate EnhancedLivenessProbe \
+    RecreatePodWhenChangeVCTInCloneSetGate StatefulSetStartOrdinal PodIndexLabel EnableExternalCerts \
+    StatefulSetAutoResizePVCGate ForceDeleteTimeoutExpectationGate InPlaceWorkloadVerticalScaling \
+    EnablePodProbeMarkerOnServerless EnableSortSidecarContainerByName InPlacePodVerticalScaling \
+    DefaultHostNetworkHostPortsInPodTemplates DaemonSetPruneIneligibleNodes";
+
+#[test]
+fn every_gate_of_openkruise_is_known_in_both_states() {
+    for name in ALL.split_whitespace() {
+        let states = [true, false].map(|value| GateRegistry::kruise().parse(&format!("{name}={value}")));
+        assert!(states.iter().any(Result::is_ok), "{name}");
+        for state in states {
+            assert!(!matches!(state, Err(GateError::Unknown { .. })), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -128,8 +188,10 @@ fn custom_resources_without_sidecarset_turn_the_default_of_the_pod_webhook_off()
 fn help_has_a_line_for_each_gate_sorted_by_name() {
     assert_eq!(
         GateRegistry::kruise().help(),
-        "KruiseDaemon=true|false (BETA - default=true) Image pulls ahead of time by the node agent.\n\
-         PodWebhook=true|false (BETA - default=true) Webhooks for the creation of Pods, which SidecarSet needs."
+        "EnableSortSidecarContainerByName=true|false (ALPHA - default=false) Sidecars of all sets are sorted by name, not by set.\n\
+         KruiseDaemon=true|false (BETA - default=true) Image pulls ahead of time by the node agent.\n\
+         PodWebhook=true|false (BETA - default=true) Webhooks for the creation of Pods, which SidecarSet needs.\n\
+         SidecarSetPatchPodMetadataDefaultsAllowed=true|false (ALPHA - default=false) Without a whitelist, SidecarSets may patch any annotation of pods."
     );
 }
 

@@ -1,5 +1,6 @@
 //! A unary call: path by version, deadline on both sides, typed errors.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -9,10 +10,12 @@ use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
 use super::Client;
-use crate::error::{Error, ErrorKind, from_status};
+use crate::config::LONGEST;
+use crate::error::{Error, ErrorKind, from_status, with_causes};
 use crate::types::ApiVersion;
 
-/// How much later than the runtime we give up: its own answer, if it gives one, says more.
+/// The channel ends a request that was sent at its timeout. This much later the call ends, whatever it waits for: the channel
+/// itself while it connects, for example.
 const LOCAL_GRACE: Duration = Duration::from_secs(1);
 
 impl Client {
@@ -61,6 +64,8 @@ impl Client {
         };
         let path = PathAndQuery::try_from(format!("/{package}.{service}/{call}"))
             .map_err(|error| Error::new(call, ErrorKind::Protocol, error.to_string()))?;
+        // The header has no room for more, and nobody waits that long.
+        let timeout = timeout.min(LONGEST);
         let mut request = Request::new(request);
         request.set_timeout(timeout);
         let started = Instant::now();
@@ -68,12 +73,16 @@ impl Client {
             let mut grpc = tonic::client::Grpc::new(self.channel.clone())
                 .max_decoding_message_size(self.config.max_message_bytes)
                 .max_encoding_message_size(self.config.max_message_bytes);
-            grpc.ready()
-                .await
-                .map_err(|error| Error::new(call, ErrorKind::RuntimeUnavailable, chain(&error)))?;
+            grpc.ready().await.map_err(|error| {
+                Error::new(
+                    call,
+                    ErrorKind::RuntimeUnavailable,
+                    with_causes(&error.to_string(), error.source()),
+                )
+            })?;
             match grpc.unary(request, path, ProstCodec::<Q, A>::default()).await {
                 Ok(answer) => Ok(answer.into_inner()),
-                // Our own transport reports an elapsed deadline as a cancellation.
+                // A runtime that ends the call at its deadline may call that a cancellation.
                 Err(status)
                     if matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded)
                         && started.elapsed() >= timeout =>
@@ -92,16 +101,4 @@ impl Client {
 
 fn deadline(call: &'static str, timeout: Duration) -> Error {
     Error::new(call, ErrorKind::Deadline, format!("no answer within {timeout:?}"))
-}
-
-/// An error with its causes: the transport's own text is only "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -39,20 +39,36 @@ impl From<wire::Condition> for RuntimeCondition {
     }
 }
 
-fn sandbox_state(state: i32) -> SandboxState {
-    if state == 0 {
-        SandboxState::Ready
-    } else {
-        SandboxState::NotReady
+impl SandboxState {
+    fn from_wire(state: i32) -> Self {
+        if state == 0 { Self::Ready } else { Self::NotReady }
+    }
+
+    pub(crate) fn to_wire(self) -> i32 {
+        match self {
+            Self::Ready => 0,
+            Self::NotReady => 1,
+        }
     }
 }
 
-fn container_state(state: i32) -> ContainerState {
-    match state {
-        0 => ContainerState::Created,
-        1 => ContainerState::Running,
-        2 => ContainerState::Exited,
-        _ => ContainerState::Unknown,
+impl ContainerState {
+    fn from_wire(state: i32) -> Self {
+        match state {
+            0 => Self::Created,
+            1 => Self::Running,
+            2 => Self::Exited,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn to_wire(self) -> i32 {
+        match self {
+            Self::Created => 0,
+            Self::Running => 1,
+            Self::Exited => 2,
+            Self::Unknown => 3,
+        }
     }
 }
 
@@ -65,7 +81,7 @@ impl From<wire::Sandbox> for Sandbox {
             pod_uid: metadata.uid,
             pod_namespace: metadata.namespace,
             attempt: metadata.attempt,
-            state: sandbox_state(sandbox.state),
+            state: SandboxState::from_wire(sandbox.state),
             created_at: sandbox.created_at,
             labels: sandbox.labels,
             annotations: sandbox.annotations,
@@ -100,10 +116,7 @@ impl From<SandboxFilter> for wire::SandboxFilter {
         Self {
             id: filter.id.unwrap_or_default(),
             state: filter.state.map(|state| wire::SandboxStateValue {
-                state: match state {
-                    SandboxState::Ready => 0,
-                    SandboxState::NotReady => 1,
-                },
+                state: state.to_wire(),
             }),
             label_selector: filter.labels,
         }
@@ -120,7 +133,7 @@ impl From<wire::Container> for Container {
             attempt: metadata.attempt,
             image: container.image.unwrap_or_default().image,
             image_ref: container.image_ref,
-            state: container_state(container.state),
+            state: ContainerState::from_wire(container.state),
             created_at: container.created_at,
             labels: container.labels,
             annotations: container.annotations,
@@ -157,12 +170,7 @@ impl From<ContainerFilter> for wire::ContainerFilter {
         Self {
             id: filter.id.unwrap_or_default(),
             state: filter.state.map(|state| wire::ContainerStateValue {
-                state: match state {
-                    ContainerState::Created => 0,
-                    ContainerState::Running => 1,
-                    ContainerState::Exited => 2,
-                    ContainerState::Unknown => 3,
-                },
+                state: state.to_wire(),
             }),
             pod_sandbox_id: filter.sandbox_id.unwrap_or_default(),
             label_selector: filter.labels,

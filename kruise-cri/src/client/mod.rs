@@ -36,7 +36,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::RuntimeUnavailable`] if nothing answers on the socket, [`ErrorKind::Unimplemented`] if what answers
-    /// serves neither version.
+    /// serves neither version, [`ErrorKind::InvalidArgument`] if `config` makes no sense.
     pub async fn connect(endpoint: &Endpoint, config: ClientConfig) -> Result<Self, Error> {
         let mut last = None;
         for api in [ApiVersion::V1, ApiVersion::V1Alpha2] {
@@ -57,6 +57,9 @@ impl Client {
         config: ClientConfig,
         api: ApiVersion,
     ) -> Result<Self, Error> {
+        config
+            .validate()
+            .map_err(|error| Error::new("Version", ErrorKind::InvalidArgument, error.to_string()))?;
         let client = Self {
             channel: channel(endpoint, &config),
             api,

@@ -91,7 +91,11 @@ impl RuntimeService for Client {
         };
         // The runtime waits for the grace before it answers.
         let _: wire::Empty = self
-            .runtime_call("StopContainer", request, grace + self.config.call_timeout)
+            .runtime_call(
+                "StopContainer",
+                request,
+                grace.saturating_add(self.config.call_timeout),
+            )
             .await?;
         Ok(())
     }
@@ -104,7 +108,11 @@ impl RuntimeService for Client {
             timeout: whole_seconds(timeout).max(1),
         };
         let answer: wire::ExecSyncResponse = self
-            .runtime_call("ExecSync", request, timeout + self.config.call_timeout)
+            .runtime_call(
+                "ExecSync",
+                request,
+                timeout.saturating_add(self.config.call_timeout),
+            )
             .await?;
         Ok(ExecOutput {
             stdout: answer.stdout,
@@ -115,7 +123,9 @@ impl RuntimeService for Client {
 }
 
 fn whole_seconds(duration: Duration) -> i64 {
-    let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let up = duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0));
     i64::try_from(up).unwrap_or(i64::MAX)
 }
 

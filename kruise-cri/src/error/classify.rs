@@ -1,13 +1,25 @@
 //! From gRPC status to [`ErrorKind`].
 //!
-//! containerd gives most registry failures the code Unknown and says what happened in the text only; CRI-O prefixes some
-//! texts with a word. So the text is read first, then the code. The phrases are those that the runtimes print.
+//! A status that our own transport made says how the connection ended. Of those that a runtime answered, a few codes speak
+//! for themselves. containerd gives most registry failures the code Unknown and says what happened in the text only; CRI-O
+//! prefixes some texts with a word. So the text comes next, and the remaining codes come last. The phrases are those that
+//! the runtimes print; names of images, URLs and paths are taken out of the text first, since users choose them.
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 
-use super::{Error, ErrorKind, redact};
+use super::{Error, ErrorKind, redact, with_causes};
 
-/// Phrases in lower case, in the order in which they are tried: the more specific first.
+const NO_PLATFORM: &[&str] = &[
+    "no match for platform",
+    "no matching manifest for",
+    "no image found in manifest list for",
+    "no image found in image index for",
+];
+
+const BAD_REFERENCE: &[&str] = &["parse image reference", "invalid reference format"];
+
+/// Phrases in lower case, in the order in which they are tried: the more specific first. One that begins with `: ` counts
+/// only at the beginning of a line or after a colon.
 const PHRASES: &[(ErrorKind, &[&str])] = &[
     (
         ErrorKind::NoSpace,
@@ -21,15 +33,7 @@ const PHRASES: &[(ErrorKind, &[&str])] = &[
         ErrorKind::SignatureValidationFailed,
         &["signaturevalidationfailed"],
     ),
-    (
-        ErrorKind::NoMatchingPlatform,
-        &[
-            "no match for platform",
-            "no matching manifest for",
-            "no image found in manifest list for",
-            "no image found in image index for",
-        ],
-    ),
+    (ErrorKind::NoMatchingPlatform, NO_PLATFORM),
     (
         ErrorKind::Unauthorized,
         &[
@@ -40,8 +44,8 @@ const PHRASES: &[(ErrorKind, &[&str])] = &[
             "authorization failed",
             "no basic auth credentials",
             "authentication required",
-            "unauthorized:",
-            "denied:",
+            ": unauthorized:",
+            ": denied:",
             "incorrect username or password",
         ],
     ),
@@ -64,7 +68,7 @@ const PHRASES: &[(ErrorKind, &[&str])] = &[
             "network is unreachable",
             "i/o timeout",
             "tls handshake",
-            "x509:",
+            ": x509:",
             "server misbehaving",
             "unexpected eof",
             "500 internal server error",
@@ -78,41 +82,51 @@ const PHRASES: &[(ErrorKind, &[&str])] = &[
 
 /// What a status says about the call. `secrets` are taken out of the text.
 pub(crate) fn from_status(call: &'static str, status: &Status, secrets: &[&str]) -> Error {
-    let message = redact(status.message(), secrets);
-    Error::new(call, kind_of(status), message)
+    let message = with_causes(status.message(), source(status));
+    Error::new(call, kind_of(status), redact(&message, secrets))
+}
+
+/// What made a status on our side; what a runtime answered has no source.
+fn source(status: &Status) -> Option<&(dyn std::error::Error + 'static)> {
+    std::error::Error::source(status)
 }
 
 fn kind_of(status: &Status) -> ErrorKind {
-    // A status made on our side has a cause; what the runtime answered has none.
-    if std::error::Error::source(status).is_some()
-        && !matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted)
-    {
-        return match status.code() {
-            Code::DeadlineExceeded => ErrorKind::Deadline,
-            Code::Cancelled => ErrorKind::Cancelled,
-            _ => ErrorKind::RuntimeUnavailable,
-        };
+    let Some(source) = source(status) else {
+        return kind(status.code(), status.message());
+    };
+    match status.code() {
+        // Our own limit of the size of messages.
+        Code::OutOfRange | Code::ResourceExhausted => kind(status.code(), status.message()),
+        Code::DeadlineExceeded => ErrorKind::Deadline,
+        Code::Cancelled
+            if std::iter::successors(Some(source), |error| error.source())
+                .any(|error| error.is::<TimeoutExpired>()) =>
+        {
+            ErrorKind::Deadline
+        }
+        // Whatever else: the connection broke, before or after the request was sent.
+        _ => ErrorKind::RuntimeUnavailable,
     }
-    kind(status.code(), status.message())
 }
 
 fn kind(code: Code, message: &str) -> ErrorKind {
+    let text = searchable(message);
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     match code {
         Code::Unimplemented => return ErrorKind::Unimplemented,
         Code::Unavailable => return ErrorKind::RuntimeUnavailable,
+        Code::InvalidArgument if says(BAD_REFERENCE) => return ErrorKind::InvalidReference,
         Code::InvalidArgument => return ErrorKind::InvalidArgument,
+        Code::NotFound if says(NO_PLATFORM) => return ErrorKind::NoMatchingPlatform,
+        Code::NotFound => return ErrorKind::NotFound,
         Code::ResourceExhausted | Code::OutOfRange if is_size(message) => return ErrorKind::MessageTooLarge,
         _ => {}
     }
-    let text = message.to_lowercase();
-    if let Some((kind, _)) = PHRASES
-        .iter()
-        .find(|(_, phrases)| phrases.iter().any(|phrase| text.contains(phrase)))
-    {
+    if let Some((kind, _)) = PHRASES.iter().find(|(_, phrases)| says(phrases)) {
         return *kind;
     }
     match code {
-        Code::NotFound => ErrorKind::NotFound,
         Code::DeadlineExceeded => ErrorKind::Deadline,
         Code::Cancelled => ErrorKind::Cancelled,
         Code::Unauthenticated | Code::PermissionDenied => ErrorKind::Unauthorized,
@@ -124,15 +138,10 @@ fn kind(code: Code, message: &str) -> ErrorKind {
             ErrorKind::RuntimeUnavailable
         }
         // containerd: a reference that it cannot parse comes as Unknown.
-        Code::Unknown
-            if text.contains("failed to parse image reference")
-                || text.contains("invalid reference format") =>
-        {
-            ErrorKind::InvalidArgument
-        }
+        Code::Unknown if says(BAD_REFERENCE) => ErrorKind::InvalidReference,
         Code::Unknown if text.contains("deadline exceeded") => ErrorKind::Deadline,
         Code::Unknown if text.contains("context canceled") => ErrorKind::Cancelled,
-        Code::Unknown if text.ends_with(": not found") => ErrorKind::NotFound,
+        Code::Unknown if text.trim_end().ends_with(": not found") => ErrorKind::NotFound,
         _ => ErrorKind::Other,
     }
 }
@@ -141,6 +150,38 @@ fn is_size(message: &str) -> bool {
     message.contains("message length too large")
         || message.contains("larger than max")
         || message.contains("message too large")
+}
+
+/// The text in lower case, without the words that users choose: what has a slash (references, URLs, paths), and what has a
+/// colon between quotes. Each line begins with `: `, as each cause does.
+fn searchable(message: &str) -> String {
+    let mut text = String::with_capacity(message.len() + 2);
+    for line in message.to_lowercase().lines() {
+        text.push_str("\n: ");
+        let mut quoted = false;
+        for part in line.trim_start().split_inclusive(is_delimiter) {
+            let word = part.trim_end_matches(is_delimiter);
+            let delimiter = part.strip_prefix(word).unwrap_or_default();
+            let is_quoted = quoted && delimiter == "\"";
+            if word.contains('/') && word != "i/o" || is_quoted && word.contains(':') {
+                // The colon behind it is the text's own.
+                text.push_str(if word.ends_with(':') { ":" } else { "" });
+            } else {
+                text.push_str(word);
+            }
+            text.push_str(delimiter);
+            quoted = delimiter == "\"";
+        }
+    }
+    text
+}
+
+fn is_delimiter(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '"' | '\'' | '`' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | '<' | '>'
+        )
 }
 
 #[cfg(test)]
@@ -233,13 +274,18 @@ mod tests {
             ),
             (
                 Code::InvalidArgument,
-                "failed to parse image reference",
+                r#"failed to parse image reference "r/a b:1": invalid reference format"#,
+                K::InvalidReference,
+            ),
+            (
+                Code::InvalidArgument,
+                "no runtime for \"kata\" is configured",
                 K::InvalidArgument,
             ),
             (
                 Code::Unknown,
                 r#"failed to parse image reference "A": invalid reference format"#,
-                K::InvalidArgument,
+                K::InvalidReference,
             ),
             (Code::DeadlineExceeded, "context deadline exceeded", K::Deadline),
             (Code::Cancelled, "context canceled", K::Cancelled),
@@ -258,6 +304,86 @@ mod tests {
         for (code, message, expected) in cases {
             assert_eq!(kind(code, message), expected, "{code:?} {message}");
         }
+    }
+
+    #[test]
+    fn what_users_call_their_images_is_no_part_of_what_happened() {
+        use ErrorKind as K;
+        let missing = |image: &str| {
+            format!(
+                r#"failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found"#
+            )
+        };
+        let failing = |image: &str| {
+            format!(
+                r#"failed to resolve reference "{image}": unexpected status from HEAD request to https://{image}: 418 I'm a teapot"#
+            )
+        };
+        for name in [
+            "r.io/team/x509:1",
+            "r.io/team/access-denied:1",
+            "r.io/denied:1",
+            "r.io/team/insufficient_scope:toomanyrequests",
+        ] {
+            for code in [Code::NotFound, Code::Unknown] {
+                assert_eq!(kind(code, &missing(name)), K::NotFound, "{code:?} {name}");
+            }
+            assert_eq!(kind(Code::Unknown, &failing(name)), K::Other, "{name}");
+        }
+        let short = r#"failed to resolve image "denied:1": server closed the door"#;
+        assert_eq!(kind(Code::Unknown, short), K::Other);
+    }
+
+    #[test]
+    fn a_permission_that_is_denied_on_the_node_is_not_the_registrys_refusal() {
+        use ErrorKind as K;
+        let cases = [
+            (
+                "failed to extract layer: mkdir /var/lib/x: permission denied: unknown",
+                K::Other,
+            ),
+            (
+                "reading manifest 1 in r.io/a: denied: requested access to the resource is denied",
+                K::Unauthorized,
+            ),
+            (
+                "errors:\ndenied: requested access to the resource is denied",
+                K::Unauthorized,
+            ),
+            ("denied: not yours", K::Unauthorized),
+            (
+                "unexpected status from GET request to https://r.io/v2/a/: unauthorized: who are you",
+                K::Unauthorized,
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(kind(Code::Unknown, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_runtime_does_not_find_is_not_found_whatever_else_it_says() {
+        let text = r#"image "r/a:1" denied: connection refused"#;
+        assert_eq!(kind(Code::NotFound, text), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_request_that_the_lost_connection_took_with_it_is_a_runtime_that_is_away() {
+        let lost = |code: Code| {
+            let mut status = Status::new(code, "operation was canceled: connection closed");
+            status.set_source(std::sync::Arc::new(std::io::Error::other("connection closed")));
+            kind_of(&status)
+        };
+        assert_eq!(lost(Code::Cancelled), ErrorKind::RuntimeUnavailable);
+        assert_eq!(lost(Code::Unknown), ErrorKind::RuntimeUnavailable);
+        assert_eq!(
+            kind_of(&Status::cancelled("context canceled")),
+            ErrorKind::Cancelled,
+            "what the runtime itself says"
+        );
+        let mut late = Status::cancelled("Timeout expired");
+        late.set_source(std::sync::Arc::new(TimeoutExpired(())));
+        assert_eq!(kind_of(&late), ErrorKind::Deadline);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod redact;
 
 use std::time::Duration;
 
+use crate::reference::ParseReferenceError;
+
 pub(crate) use classify::from_status;
 pub(crate) use redact::redact;
 
@@ -48,7 +50,10 @@ pub enum ErrorKind {
     /// The call was cancelled on the other side.
     #[error("cancelled")]
     Cancelled,
-    /// The runtime does not accept the reference or another argument.
+    /// The text is no image reference.
+    #[error("invalid image reference")]
+    InvalidReference,
+    /// The runtime does not accept another argument.
     #[error("invalid argument")]
     InvalidArgument,
     /// The image exists, but not for this node's platform.
@@ -81,14 +86,22 @@ pub enum Retry {
     OtherCredentials,
     /// After a pause that grows.
     Backoff,
-    /// After a pause of at least this long.
+    /// After a pause of at least this long, which grows.
     BackoffAtLeast(Duration),
     /// As soon as the runtime is back; it is no failure of the image.
     WhenRuntimeReturns,
 }
 
-/// The shortest pause after a registry said 429, and after a disk was full.
-pub const HARD_BACKOFF: Duration = Duration::from_secs(30);
+impl Retry {
+    /// The shortest pause after a registry could not be reached, or failed.
+    pub const REGISTRY_UNAVAILABLE: Duration = Duration::from_secs(10);
+    /// The shortest pause after a registry asked to slow down.
+    pub const RATE_LIMITED: Duration = Duration::from_secs(30);
+    /// The shortest pause after the disk was full: as long as the kubelet may take to free some.
+    pub const NO_SPACE: Duration = Duration::from_secs(60);
+    /// The longest of these.
+    pub const LONGEST: Duration = Self::NO_SPACE;
+}
 
 impl Error {
     pub(crate) fn new(call: &'static str, kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -103,18 +116,83 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self.kind {
             ErrorKind::NotFound
+            | ErrorKind::InvalidReference
             | ErrorKind::InvalidArgument
             | ErrorKind::NoMatchingPlatform
             | ErrorKind::SignatureValidationFailed
             | ErrorKind::MessageTooLarge => Retry::Never,
             ErrorKind::Unauthorized => Retry::OtherCredentials,
-            ErrorKind::RateLimited | ErrorKind::NoSpace => Retry::BackoffAtLeast(HARD_BACKOFF),
+            ErrorKind::RegistryUnavailable => Retry::BackoffAtLeast(Retry::REGISTRY_UNAVAILABLE),
+            ErrorKind::RateLimited => Retry::BackoffAtLeast(Retry::RATE_LIMITED),
+            ErrorKind::NoSpace => Retry::BackoffAtLeast(Retry::NO_SPACE),
             ErrorKind::RuntimeUnavailable | ErrorKind::Unimplemented => Retry::WhenRuntimeReturns,
-            ErrorKind::RegistryUnavailable
-            | ErrorKind::Deadline
-            | ErrorKind::Cancelled
-            | ErrorKind::Protocol
-            | ErrorKind::Other => Retry::Backoff,
+            ErrorKind::Deadline | ErrorKind::Cancelled | ErrorKind::Protocol | ErrorKind::Other => {
+                Retry::Backoff
+            }
         }
+    }
+}
+
+impl From<ParseReferenceError> for Error {
+    /// No runtime is asked for what is no reference.
+    fn from(error: ParseReferenceError) -> Self {
+        Self::new("ParseReference", ErrorKind::InvalidReference, error.to_string())
+    }
+}
+
+/// A text with the causes below it. Leaves out what says nothing, the transport's "transport error", and what was just said.
+pub(crate) fn with_causes(text: &str, source: Option<&(dyn std::error::Error + 'static)>) -> String {
+    const EMPTY: &str = "transport error";
+    let mut said: Vec<String> = Vec::new();
+    let causes = std::iter::successors(source, |error| error.source()).map(ToString::to_string);
+    for part in std::iter::once(text.to_owned()).chain(causes) {
+        if part != EMPTY && said.last().is_none_or(|last| !last.contains(&part)) {
+            said.push(part);
+        }
+    }
+    if said.is_empty() {
+        return text.to_owned();
+    }
+    said.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_and_disks_in_trouble_get_more_time_than_one_second() {
+        let least = |kind| match Error::new("PullImage", kind, "").retry() {
+            Retry::BackoffAtLeast(least) => least.as_secs(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(least(ErrorKind::RegistryUnavailable), 10);
+        assert_eq!(least(ErrorKind::RateLimited), 30);
+        assert_eq!(least(ErrorKind::NoSpace), 60);
+        assert_eq!(Retry::LONGEST.as_secs(), 60);
+    }
+
+    #[test]
+    fn what_our_parser_refuses_is_an_invalid_reference_too() {
+        let error = Error::from(crate::Reference::parse("UPPER/a").unwrap_err());
+        assert_eq!(
+            (error.kind, error.retry()),
+            (ErrorKind::InvalidReference, Retry::Never)
+        );
+        assert!(error.message.contains("upper-case"), "{error}");
+    }
+
+    #[test]
+    fn causes_are_told_once_and_the_transports_empty_words_are_left_out() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("transport error")]
+        struct Outer(#[source] std::io::Error);
+        let outer = Outer(std::io::Error::other("no such file"));
+        assert_eq!(with_causes("transport error", Some(&outer)), "no such file");
+        assert_eq!(with_causes("transport error", None), "transport error");
+        assert_eq!(
+            with_causes("cannot: no such file", Some(&outer)),
+            "cannot: no such file"
+        );
     }
 }

@@ -4,7 +4,7 @@ use prost::Message;
 use tonic::{Code, Status};
 
 use super::{Call, State};
-use crate::types::{ApiVersion, Container, ContainerState, Credentials, Image, Sandbox, SandboxState};
+use crate::types::{ApiVersion, Container, ContainerState, Credentials, Image, Sandbox};
 use crate::wire;
 
 /// A stable id for an image name.
@@ -280,7 +280,7 @@ fn sandbox(sandbox: &Sandbox) -> wire::Sandbox {
             namespace: sandbox.pod_namespace.clone(),
             attempt: sandbox.attempt,
         }),
-        state: i32::from(sandbox.state != SandboxState::Ready),
+        state: sandbox.state.to_wire(),
         created_at: sandbox.created_at,
         labels: sandbox.labels.clone(),
         annotations: sandbox.annotations.clone(),
@@ -300,12 +300,7 @@ fn container(container: &Container) -> wire::Container {
             ..Default::default()
         }),
         image_ref: container.image_ref.clone(),
-        state: match container.state {
-            ContainerState::Created => 0,
-            ContainerState::Running => 1,
-            ContainerState::Exited => 2,
-            ContainerState::Unknown => 3,
-        },
+        state: container.state.to_wire(),
         created_at: container.created_at,
         labels: container.labels.clone(),
         annotations: container.annotations.clone(),

@@ -12,7 +12,7 @@
 //! fake.publish("docker.io/library/nginx:1.9");
 //! fake.script("PullImage", Reply::fail(tonic::Code::Unknown, "429 Too Many Requests"));
 //!
-//! let runtime = Runtime::new(vec![fake.endpoint()], ClientConfig::default());
+//! let runtime = Runtime::new(vec![fake.endpoint()], ClientConfig::default())?;
 //! let pull = || PullRequest { image: "docker.io/library/nginx:1.9".into(), ..Default::default() };
 //! assert_eq!(runtime.pull_image(pull()).await.unwrap_err().kind, ErrorKind::RateLimited);
 //! assert!(runtime.pull_image(pull()).await.is_ok());

@@ -1,5 +1,7 @@
 //! One attempt: credentials, one call to the runtime for each, and what is told meanwhile.
 
+use std::time::Duration;
+
 use kruise_cri::{Credentials, Error as CriError, ErrorKind, FilesystemUsage, PullRequest, Retry};
 use tokio::time::Instant;
 
@@ -7,8 +9,8 @@ use super::worker::{Teller, WorkerContext};
 use crate::plan::agent::PullTask;
 use crate::plan::agent::retry::FailureKind;
 
-/// Message of a task that waits for its runtime.
-pub(super) const MESSAGE_RUNTIME_AWAY: &str = "runtime unavailable";
+/// Message of a task that waits for its runtime; the cause follows.
+const MESSAGE_RUNTIME_AWAY: &str = "runtime unavailable";
 
 /// Longest message that goes into a status, in bytes.
 const MAX_MESSAGE: usize = 1024;
@@ -16,17 +18,39 @@ const MAX_MESSAGE: usize = 1024;
 /// Why an attempt failed.
 pub(super) struct Failure {
     pub(super) kind: FailureKind,
+    /// The shortest wait before another attempt.
+    pub(super) least: Duration,
     pub(super) message: String,
+}
+
+impl Failure {
+    /// A failure after which the usual wait is enough.
+    pub(super) fn new(kind: FailureKind, message: String) -> Self {
+        Self {
+            kind,
+            least: Duration::ZERO,
+            message,
+        }
+    }
 }
 
 impl From<CriError> for Failure {
     fn from(error: CriError) -> Self {
         let kind = kind(&error);
         let message = match kind {
-            FailureKind::RuntimeAway => MESSAGE_RUNTIME_AWAY.to_owned(),
-            _ => bounded(error.to_string()),
+            FailureKind::RuntimeAway if error.message.is_empty() => MESSAGE_RUNTIME_AWAY.to_owned(),
+            FailureKind::RuntimeAway => format!("{MESSAGE_RUNTIME_AWAY}: {}", error.message),
+            _ => error.to_string(),
         };
-        Self { kind, message }
+        let least = match error.retry() {
+            Retry::BackoffAtLeast(least) => least,
+            _ => Duration::ZERO,
+        };
+        Self {
+            kind,
+            least,
+            message: bounded(message),
+        }
     }
 }
 
@@ -35,10 +59,10 @@ fn kind(error: &CriError) -> FailureKind {
         (ErrorKind::Deadline, _) => FailureKind::TimedOut,
         (ErrorKind::NoSpace, _) => FailureKind::NoSpace,
         (ErrorKind::RateLimited, _) => FailureKind::Throttled,
+        (ErrorKind::RegistryUnavailable, _) => FailureKind::RegistryAway,
         (_, Retry::Never) => FailureKind::Permanent,
         (_, Retry::OtherCredentials) => FailureKind::Denied,
         (_, Retry::WhenRuntimeReturns) => FailureKind::RuntimeAway,
-        (_, Retry::BackoffAtLeast(_)) => FailureKind::Throttled,
         _ => FailureKind::Transient,
     }
 }
@@ -94,10 +118,7 @@ pub(super) async fn pull(
         }
     }
     Err(denied.map_or_else(
-        || Failure {
-            kind: FailureKind::Denied,
-            message: "access denied by the registry".to_owned(),
-        },
+        || Failure::new(FailureKind::Denied, "access denied by the registry".to_owned()),
         Failure::from,
     ))
 }

@@ -141,7 +141,7 @@ async fn attempts(
             error = %failure.message,
             "attempt to pull failed"
         );
-        step = budget.failed(failure.kind, &failure.message, started.elapsed());
+        step = budget.failed(failure.kind, failure.least, &failure.message, started.elapsed());
         if matches!(step, Step::Attempt { .. }) {
             waited = matches!(failure.kind, FailureKind::RuntimeAway | FailureKind::LowDisk);
             let message = if waited {
@@ -196,10 +196,7 @@ async fn look(context: &WorkerContext, task: &PullTask) -> Result<Look, Failure>
         }
     };
     match context.disk.refusal(&filesystems).await {
-        Some(message) => Err(Failure {
-            kind: FailureKind::LowDisk,
-            message,
-        }),
+        Some(message) => Err(Failure::new(FailureKind::LowDisk, message)),
         None => Ok(Look::Absent(filesystems)),
     }
 }
@@ -207,9 +204,9 @@ async fn look(context: &WorkerContext, task: &PullTask) -> Result<Look, Failure>
 async fn limited<T>(timeout: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     match tokio::time::timeout(timeout, work).await {
         Ok(result) => result,
-        Err(_) => Err(Failure {
-            kind: FailureKind::TimedOut,
-            message: format!("the pull was canceled after {} s", timeout.as_secs()),
-        }),
+        Err(_) => Err(Failure::new(
+            FailureKind::TimedOut,
+            format!("the pull was canceled after {} s", timeout.as_secs()),
+        )),
     }
 }

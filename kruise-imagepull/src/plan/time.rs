@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kruise_cri::Retry;
 
 use crate::api::{DEFAULT_BACKOFF_LIMIT, DEFAULT_TIMEOUT_SECONDS, ImageTagPullPolicy};
 
@@ -65,17 +66,20 @@ pub(crate) fn backoff_limit(value: Option<i32>) -> u32 {
     u32::try_from(limit).unwrap_or(0)
 }
 
-/// Returns the seconds slept after attempt `attempt` (counted from 0): 1, 2, 4, 8, 16, then 30.
-pub(crate) fn backoff_seconds(attempt: u32) -> i64 {
-    1_i64.checked_shl(attempt.min(5)).unwrap_or(30).min(30)
+/// The longest wait between two attempts, with its jitter of up to a tenth.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(Retry::LONGEST.as_secs() * 11 / 10);
+
+/// Returns the wait after attempt `attempt` (counted from 0), unless the failure asks for more: 1, 2, 4, 8, 16, then 30 s.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    Duration::from_secs(1_u64.checked_shl(attempt.min(5)).unwrap_or(30).min(30))
 }
 
-/// Returns the longest time in seconds that a task with these limits works, all attempts and sleeps together.
+/// Returns the longest time in seconds that a task with these limits works, all attempts and waits together.
 pub fn task_time_limit(policy: Option<&ImageTagPullPolicy>) -> i64 {
     let attempts = i64::from(backoff_limit(policy.and_then(|policy| policy.backoff_limit))) + 1;
     let timeout = timeout_seconds(policy.and_then(|policy| policy.timeout_seconds));
-    // Every sleep is at most 30 s.
-    let all = attempts.saturating_mul(timeout.saturating_add(30));
+    let wait = i64::try_from(LONGEST_WAIT.as_secs()).unwrap_or(i64::MAX);
+    let all = attempts.saturating_mul(timeout.saturating_add(wait));
     match policy.and_then(|policy| policy.active_deadline_seconds) {
         Some(deadline) => all.min(deadline.max(0)),
         None => all,

@@ -156,6 +156,9 @@ impl Manager {
         for forced in gates.forced() {
             tracing::warn!("feature gate {forced}");
         }
+        for fixed in gates.fixed() {
+            tracing::warn!("feature gate {fixed}");
+        }
         if let Some(metrics) = metrics {
             metrics.gates(gates);
         }

@@ -78,8 +78,8 @@ mod tests {
         assert!(believed(MESSAGE_NO_RESPONSE, None, None, 60));
         assert!(!believed(MESSAGE_NO_RESPONSE, None, None, 59));
         // Four attempts of ten minutes, and the waits between them.
-        assert!(!believed(MESSAGE_NO_RESPONSE, None, Some(0), 2519));
-        assert!(believed(MESSAGE_NO_RESPONSE, None, Some(0), 2520));
+        assert!(!believed(MESSAGE_NO_RESPONSE, None, Some(0), 2663));
+        assert!(believed(MESSAGE_NO_RESPONSE, None, Some(0), 2664));
         assert!(!believed(MESSAGE_NO_RESPONSE, Some(10), Some(0), 9999));
     }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use kruise_cri::Retry;
+
 use crate::api::ImageTagPullPolicy;
 use crate::plan::nodeimage::MESSAGE_DEADLINE;
-use crate::plan::time::{backoff_limit, backoff_seconds, pick, task_time_limit, timeout_seconds};
+use crate::plan::time::{LONGEST_WAIT, backoff, backoff_limit, pick, task_time_limit, timeout_seconds};
 
 /// Kinds of failure of one attempt, by what helps against them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +16,8 @@ pub enum FailureKind {
     Transient,
     /// The attempt took longer than it may.
     TimedOut,
+    /// The registry cannot be reached, or fails.
+    RegistryAway,
     /// The registry asks for fewer requests.
     Throttled,
     /// The disk of the node is full.
@@ -34,6 +38,7 @@ impl FailureKind {
         match self {
             Self::Transient => "transient",
             Self::TimedOut => "timeout",
+            Self::RegistryAway => "registry_away",
             Self::Throttled => "throttled",
             Self::NoSpace => "no_space",
             Self::LowDisk => "low_disk",
@@ -44,8 +49,11 @@ impl FailureKind {
     }
 }
 
-/// Seconds after which a worker looks again whether there is space.
-const LOOK_FOR_SPACE: i64 = 30;
+/// Time after which a worker looks again whether there is space.
+const LOOK_FOR_SPACE: Duration = Duration::from_secs(30);
+
+/// Milliseconds over which the attempts after a throttled one are spread.
+const THROTTLED_SPREAD: u64 = 15_000;
 
 /// What a worker does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,10 +116,11 @@ impl Budget {
         self.deadline.map(|deadline| deadline.saturating_sub(elapsed))
     }
 
-    /// Returns the step after a failed attempt. `message` goes into the status when this was the last one.
-    pub fn failed(&mut self, kind: FailureKind, message: &str, elapsed: Duration) -> Step {
+    /// Returns the step after a failed attempt. `least` is the shortest wait before the next one, up to [`Retry::LONGEST`];
+    /// `message` goes into the status when this was the last one.
+    pub fn failed(&mut self, kind: FailureKind, least: Duration, message: &str, elapsed: Duration) -> Step {
         if kind == FailureKind::RuntimeAway {
-            let wait = self.jittered(backoff_seconds(self.away));
+            let wait = self.jittered(backoff(self.away));
             self.away = self.away.saturating_add(1);
             return self.attempt(wait, elapsed);
         }
@@ -129,17 +138,14 @@ impl Budget {
         if matches!(kind, FailureKind::Denied | FailureKind::Permanent) || self.attempts_left == 0 {
             return Step::GiveUp(message.to_owned());
         }
-        let seconds = match kind {
-            FailureKind::Throttled => backoff_seconds(self.failures).max(30),
-            FailureKind::NoSpace => backoff_seconds(self.failures).max(60),
-            _ => backoff_seconds(self.failures),
-        };
+        let wait = backoff(self.failures).max(least.min(Retry::LONGEST));
         self.failures = self.failures.saturating_add(1);
-        let wait = match kind {
-            // Registries that throttle see many nodes at once: spread over half as much again.
-            FailureKind::Throttled => self.jittered(seconds) + Duration::from_millis(self.draw(15_000)),
-            _ => self.jittered(seconds),
-        };
+        let mut wait = self.jittered(wait);
+        if kind == FailureKind::Throttled {
+            // Registries that throttle see many nodes at once.
+            wait += Duration::from_millis(self.draw(THROTTLED_SPREAD));
+        }
+        let wait = wait.min(LONGEST_WAIT);
         self.attempt(wait, elapsed)
     }
 
@@ -164,9 +170,9 @@ impl Budget {
     }
 
     /// Adds up to a tenth.
-    fn jittered(&self, seconds: i64) -> Duration {
-        let seconds = u64::try_from(seconds).unwrap_or(0);
-        Duration::from_secs(seconds) + Duration::from_millis(self.draw(seconds * 100))
+    fn jittered(&self, wait: Duration) -> Duration {
+        let tenth = u64::try_from(wait.as_millis() / 10).unwrap_or(u64::MAX);
+        wait.saturating_add(Duration::from_millis(self.draw(tenth)))
     }
 
     fn draw(&self, bound: u64) -> u64 {
@@ -191,7 +197,13 @@ mod tests {
     fn waits(budget: &mut Budget, kind: FailureKind) -> Vec<u64> {
         let mut waits = Vec::new();
         let mut elapsed = Duration::ZERO;
-        while let Step::Attempt { after, .. } = budget.failed(kind, "why", elapsed) {
+        let least = match kind {
+            FailureKind::RegistryAway => Retry::REGISTRY_UNAVAILABLE,
+            FailureKind::Throttled => Retry::RATE_LIMITED,
+            FailureKind::NoSpace => Retry::NO_SPACE,
+            _ => Duration::ZERO,
+        };
+        while let Step::Attempt { after, .. } = budget.failed(kind, least, "why", elapsed) {
             elapsed += after;
             waits.push(after.as_secs());
             if waits.len() > 20 {
@@ -228,23 +240,35 @@ mod tests {
     #[test]
     fn what_repeating_can_not_help_ends_at_once() {
         for kind in [FailureKind::Permanent, FailureKind::Denied] {
-            let step = budget(5, 600, None).failed(kind, "no such image", Duration::ZERO);
+            let step = budget(5, 600, None).failed(kind, Duration::ZERO, "no such image", Duration::ZERO);
             assert_eq!(step, Step::GiveUp("no such image".into()));
         }
     }
 
     #[test]
-    fn throttling_and_full_disks_wait_longer() {
-        assert!(
-            waits(&mut budget(3, 600, None), FailureKind::Throttled)
-                .iter()
-                .all(|wait| *wait >= 30)
-        );
-        assert!(
-            waits(&mut budget(3, 600, None), FailureKind::NoSpace)
-                .iter()
-                .all(|wait| *wait >= 60)
-        );
+    fn registries_in_trouble_and_full_disks_are_given_the_time_that_the_error_asks_for() {
+        for (kind, shortest, longest) in [
+            (FailureKind::RegistryAway, 10, 33),
+            (FailureKind::Throttled, 30, 48),
+            (FailureKind::NoSpace, 60, 66),
+        ] {
+            let waits = waits(&mut budget(7, 600, None), kind);
+            assert!(
+                waits.iter().all(|wait| (shortest..=longest).contains(wait)),
+                "{kind:?} {waits:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_limit_of_a_task_counts_with() {
+        for kind in [FailureKind::Transient, FailureKind::Throttled] {
+            let step = budget(3, 600, None).failed(kind, Duration::MAX, "why", Duration::ZERO);
+            assert!(
+                matches!(step, Step::Attempt { after, .. } if after <= LONGEST_WAIT),
+                "{step:?}"
+            );
+        }
     }
 
     #[test]
@@ -260,18 +284,28 @@ mod tests {
         let mut budget = budget(1, 60, None);
         let waits: u64 = waits(&mut budget.clone(), FailureKind::LowDisk).iter().sum();
         assert!(
-            (120..=180).contains(&waits),
-            "two attempts of 60 s with waits of 30 s: {waits}"
+            (220..=252).contains(&waits),
+            "two attempts of 60 s with waits of 66 s: {waits}"
         );
-        budget.failed(FailureKind::LowDisk, "low", Duration::ZERO);
+        budget.failed(FailureKind::LowDisk, Duration::ZERO, "low", Duration::ZERO);
         assert_eq!(budget.attempts(), 2);
-        let step = budget.failed(FailureKind::LowDisk, "low", Duration::from_secs(179));
+        let step = budget.failed(
+            FailureKind::LowDisk,
+            Duration::ZERO,
+            "low",
+            Duration::from_secs(251),
+        );
         assert_eq!(step, Step::GiveUp("low".into()));
     }
 
     #[test]
     fn a_deadline_ends_the_wait_for_space_and_tells_what_was_waited_for() {
-        let step = budget(3, 600, Some(60)).failed(FailureKind::LowDisk, "low", Duration::from_secs(40));
+        let step = budget(3, 600, Some(60)).failed(
+            FailureKind::LowDisk,
+            Duration::ZERO,
+            "low",
+            Duration::from_secs(40),
+        );
         assert!(matches!(step, Step::GiveUp(message) if message.ends_with("last error: low")));
     }
 
@@ -286,7 +320,12 @@ mod tests {
                 timeout: Duration::from_secs(30)
             }
         );
-        let next = budget.failed(FailureKind::TimedOut, "timed out", Duration::from_secs(30));
+        let next = budget.failed(
+            FailureKind::TimedOut,
+            Duration::ZERO,
+            "timed out",
+            Duration::from_secs(30),
+        );
         assert!(matches!(next, Step::GiveUp(message) if message.starts_with(MESSAGE_DEADLINE)));
     }
 }

@@ -102,8 +102,8 @@ fn a_node_that_dies_in_the_middle_of_a_pull_does_not_keep_its_job_open() {
     let dead = node(NAME)
         .with_task("nginx", task("1", 0, &["j"]))
         .with_result("nginx", result("1", 0, PullPhase::Pulling));
-    // 4 attempts of 600 s with waits of at most 30 s, from second 1, and the response timeout.
-    let limit = 1 + 4 * 630 + 600;
+    // 4 attempts of 600 s with waits of at most 66 s, from second 1, and the response timeout.
+    let limit = 1 + 4 * 666 + 600;
     assert_eq!(plan(&dead, limit - 1).actions, []);
     assert!(matches!(
         plan(&dead, limit).actions[..],
