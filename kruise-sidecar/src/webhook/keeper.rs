@@ -83,7 +83,18 @@ impl Runnable for ScopeKeeper {
             }
             loop {
                 self.refresh();
-                self.changed.notified().await;
+                // A set that was let pass and did not come is forgotten even if no other changes.
+                let end = self.live.next_end();
+                let ended = async {
+                    match end {
+                        Some(end) => tokio::time::sleep_until(end).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = ended => {}
+                }
             }
         };
         async move {
