@@ -148,7 +148,7 @@ async fn an_object_in_two_scopes_of_a_webhook_is_sent_twice_with_ids_of_their_ow
         ids.lock().clear();
         let pod = labels
             .iter()
-            .fold(PodBuilder::new(name), |pod, key| pod.label(key, "1"));
+            .fold(PodBuilder::new(name), |pod, key| pod.label(*key, "1"));
         pods.create(&PostParams::default(), &pod.build()).await.unwrap();
         let mut seen = ids.lock().clone();
         assert_eq!(seen.len(), sent, "{name}");

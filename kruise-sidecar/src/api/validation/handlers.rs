@@ -8,6 +8,9 @@ use super::{fields, ports};
 
 pub(super) const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
+/// What handlers can do, those of probes and those of hooks.
+const KINDS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
+
 pub(super) fn check(container: &Object, path: &str, errors: &mut Errors) {
     for probe in PROBES {
         if let Some(object) = fields::object(container, path, probe, errors) {
@@ -46,9 +49,13 @@ fn check_probe(probe: &str, object: &Object, path: &str, errors: &mut Errors) {
     }
 }
 
-/// Checks that a handler does one of these things, and says how.
+/// Checks that a handler does one of these things, and says how. A kind that is younger than this crate passes.
 fn check_handler(handler: &Object, path: &str, known: &[&str], errors: &mut Errors) {
-    if !fields::one_of(handler, path, |field| known.contains(&field), errors) {
+    let is_kind = |field: &str| match handler.get(field) {
+        Some(Value::Object(_)) => known.contains(&field) || !KINDS.contains(&field),
+        _ => known.contains(&field),
+    };
+    if !fields::one_of(handler, path, is_kind, errors) {
         return;
     }
     let mut object = |kind: &str| {

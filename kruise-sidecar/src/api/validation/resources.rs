@@ -49,8 +49,7 @@ fn read(value: &Value) -> Option<Quantity> {
 
 /// Whether a resource is one of devices and the like: `nvidia.com/gpu`.
 fn is_extended(name: &str) -> bool {
-    let domain = name.split_once('/').map(|(domain, _)| domain);
-    domain.is_some_and(|domain| domain != "kubernetes.io" && !domain.ends_with(".kubernetes.io"))
+    name.contains('/') && !name.contains("kubernetes.io/")
 }
 
 /// Whether what is requested is not shared with others, so that it is the limit too.

@@ -69,6 +69,7 @@ fn probes_and_hooks_say_what_they_do() {
             json!({"readinessProbe": {"grpc": {"port": "web"}}}),
             &["readinessProbe.grpc.port"],
         ),
+        (json!({"readinessProbe": {"kindOfTheFuture": {"x": 1}}}), &[]),
         (
             json!({"readinessProbe": {"sleep": {"seconds": 1}}}),
             &["readinessProbe"],
