@@ -115,6 +115,48 @@ async fn a_router_of_webhooks_is_asked_as_its_configuration_says() {
     pods.patch("a", &PatchParams::default(), &patch).await.unwrap();
 }
 
+/// Notes the ids of requests.
+struct Ids(Arc<parking_lot::Mutex<Vec<String>>>);
+
+impl Mutator<Pod> for Ids {
+    async fn mutate(&self, context: &Context<Pod>, _: &mut Pod) -> Result<Warnings, Denial> {
+        self.0.lock().push(context.uid.clone());
+        Ok(Warnings::new())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_in_two_scopes_of_a_webhook_is_sent_twice_with_ids_of_their_own() {
+    let server = ApiServer::default();
+    let scope = |key: &str| {
+        let objects = json!({"matchExpressions": [{"key": key, "operator": "Exists"}]});
+        kruise_core::webhook::Scope {
+            objects: serde_json::from_value(objects).unwrap(),
+            ..Default::default()
+        }
+    };
+    let scopes: Arc<[_]> = [scope("a"), scope("b")].into();
+    let (_sender, receiver) = tokio::sync::watch::channel(Some(scopes));
+    let rules = vec![Rule::new("", "v1", "pods", &[Operation::Create])];
+    let hook = Hook::new("/mutate", "mutate.example.io", rules);
+    let hook = hook.scopes(kruise_core::webhook::Scopes::new(receiver));
+    let ids = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let router = Router::builder().mutate::<Pod>(hook, Ids(ids.clone()));
+    server.webhooks(router.build().unwrap());
+    let pods: Api<Pod> = Api::default_namespaced(server.client());
+    for (name, labels, sent) in [("x", &["a"][..], 1), ("y", &["a", "b"], 2), ("z", &[], 0)] {
+        ids.lock().clear();
+        let pod = labels
+            .iter()
+            .fold(PodBuilder::new(name), |pod, key| pod.label(*key, "1"));
+        pods.create(&PostParams::default(), &pod.build()).await.unwrap();
+        let mut seen = ids.lock().clone();
+        assert_eq!(seen.len(), sent, "{name}");
+        seen.dedup();
+        assert_eq!(seen.len(), sent, "{name}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_compaction_old_watches_and_pages_are_gone() {
     let server = ApiServer::default();

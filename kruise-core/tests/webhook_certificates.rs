@@ -301,6 +301,21 @@ async fn files_of_a_folder_are_served_and_changes_are_taken_over() {
     assert!(tasks.shutdown(Duration::from_secs(5)).await);
 }
 
+#[tokio::test]
+async fn the_authority_in_a_folder_has_cert_managers_name_or_openkruises() {
+    let folder = Folder::new("authority");
+    let secret = FakeSecret::default();
+    let _shared = shared(&secret, &clock()).await;
+    let certificates = Certificates::new(provider());
+    let source = FolderCertificates::new(&folder.0, &certificates);
+    for name in ["tls.crt", "tls.key", "ca-cert.pem"] {
+        folder.write(name, &secret.text(name));
+    }
+    assert!(source.refresh().await.unwrap());
+    let authority = certificates.authority();
+    assert_eq!(authority.as_deref(), Some(&*secret.text("ca-cert.pem")));
+}
+
 /// A folder of the build's own, gone at the end.
 struct Folder(std::path::PathBuf);
 

@@ -185,3 +185,47 @@ async fn the_definition_gets_the_converter_once() {
     assert_eq!(served(), [true, true, false]);
     drop(shared);
 }
+
+/// Changes nothing.
+struct Idle;
+
+impl Mutator<Value> for Idle {
+    async fn mutate(&self, _: &Context<Value>, _: &mut Value) -> Result<Warnings, Denial> {
+        Ok(Warnings::new())
+    }
+}
+
+#[tokio::test]
+async fn the_converter_does_not_wait_for_scopes_that_are_made_of_what_it_converts() {
+    let (certificates, _shared) = shared(&FakeSecret::default(), &clock()).await;
+    let tasks = Tasks::new();
+    let (_sender, receiver) = tokio::sync::watch::channel(None);
+    let hook = Hook::new("/mutate", "m.example.com", vec![rule()]).scopes(Scopes::new(receiver));
+    let router = Router::builder()
+        .mutate::<Value>(hook, Idle)
+        .convert(Conversion::new("/convert", "boxes.example.com"), Sizes)
+        .build()
+        .unwrap();
+    let address = serve(router.clone(), &certificates, &tasks).await;
+    let api = FakeApi::default();
+    const DEFINITION: &str = "customresourcedefinitions/boxes.example.com";
+    // As another program has left it, which is gone.
+    let other = json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
+        "clientConfig": {"url": "https://gone.example.com/convert"}}});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "boxes.example.com", "resourceVersion": "5"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
+            "versions": [{"name": "v1", "served": true, "storage": true}], "conversion": other}});
+    api.put(DEFINITION, definition);
+    let target = |port| Target::Url {
+        host: HOST.to_owned(),
+        port,
+    };
+    let mut config = WriterConfig::new(target(443));
+    config.conversion_target = Some(target(8443));
+    let writer = ConfigurationWriter::new(api.client(), &router, &certificates, address, config).unwrap();
+    assert!(matches!(writer.write().await, Err(WriteError::NoScopes { .. })));
+    let url = &api.object(DEFINITION)["spec"]["conversion"]["webhook"]["clientConfig"]["url"];
+    assert_eq!(*url, format!("https://{HOST}:8443/convert"));
+    assert!(!writer.ready().is_ready(), "pods are not sent yet");
+}

@@ -36,6 +36,7 @@ impl Patcher for ByName {
     async fn patch(&self, context: &Context<IgnoredAny>, object: &RawValue) -> Result<Patched, Denial> {
         match context.name.as_deref() {
             Some("deny") => Err(Denial::invalid("not this one")),
+            Some("lost") => Err(Denial::no_verdict(503, "the namespace cannot be read")),
             Some("panic") => panic!("told to"),
             Some("a") => {
                 let length = object.get().len();
@@ -196,4 +197,31 @@ async fn a_patcher_sees_the_text_and_its_patch_is_sent_as_it_is() {
 async fn a_patchers_denial_and_panic_are_answered_as_those_of_others() {
     assert_eq!(named("deny").await["status"]["code"], 422);
     assert_eq!(named("panic").await["status"]["code"], 500);
+}
+
+#[tokio::test]
+async fn without_a_verdict_the_policy_decides() {
+    let hook = |path: &str, policy| Hook::new(path, "m.example.com", vec![rule()]).on_failure(policy);
+    let router = Router::builder()
+        .patch(hook("/strict", OnFailure::Deny), ByName)
+        .patch(hook("/lenient", OnFailure::Allow), ByName)
+        .build()
+        .unwrap();
+    let ask = async |path: &str| {
+        let mut review = review(json!({"metadata": {"name": "lost"}}));
+        review["request"]["name"] = json!("lost");
+        let (_, body) = send(&router, request(path, review.to_string())).await;
+        response(&body)
+    };
+    let strict = ask("/strict").await;
+    assert_eq!(
+        (&strict["allowed"], &strict["status"]["code"]),
+        (&json!(false), &json!(503))
+    );
+    let lenient = ask("/lenient").await;
+    assert_eq!(lenient["allowed"], true);
+    assert_eq!(
+        lenient["warnings"],
+        json!(["m.example.com: the namespace cannot be read"])
+    );
 }

@@ -340,7 +340,7 @@ volumes: [{name: v, emptyDir: {}}]
 "#,
         ),
     )];
-    // Injected again it is known by the annotation, and still shares nothing.
+    // Injected again it is known by the second one.
     let pod = injected(&sets, &web());
     assert_eq!(
         env(container(&pod, "c")),

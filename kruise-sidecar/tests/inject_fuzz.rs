@@ -26,30 +26,59 @@ fn check(pod: &Value) -> Result<(), TestCaseError> {
         .iter()
         .flat_map(|field| spec[field].as_array().into_iter().flatten())
         .collect();
-    unique(
-        containers
-            .iter()
-            .map(|container| container["name"].as_str().unwrap())
-            .collect(),
-        "container",
-    )?;
+    // Also over both lists: no container has the name of an init container.
+    let names = containers
+        .iter()
+        .map(|container| container["name"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    unique(names.clone(), "container")?;
     let volumes = each(&spec["volumes"], "name");
     unique(volumes.clone(), "volume")?;
+    for name in names.iter().chain(&volumes) {
+        prop_assert!(is_dns_label(name), "{name:?} is no DNS label");
+    }
     for container in containers {
-        unique(each(&container["volumeMounts"], "mountPath"), "mount path")?;
-        for volume in each(&container["volumeMounts"], "name") {
-            prop_assert!(volumes.contains(&volume), "no volume {volume}");
+        let places = [
+            each(&container["volumeMounts"], "mountPath"),
+            each(&container["volumeDevices"], "devicePath"),
+        ]
+        .concat();
+        prop_assert!(places.iter().all(|path| !path.is_empty()));
+        unique(places, "mount path")?;
+        for list in ["volumeMounts", "volumeDevices"] {
+            for volume in each(&container[list], "name") {
+                prop_assert!(volumes.contains(&volume), "no volume {volume}");
+            }
         }
-        prop_assert!(
-            each(&container["env"], "name")
-                .iter()
-                .all(|name| !name.is_empty())
-        );
+        for entry in container["env"].as_array().into_iter().flatten() {
+            let name = entry["name"].as_str().unwrap();
+            prop_assert!(!name.is_empty() && !name.contains('='), "{entry}");
+            prop_assert!(
+                entry.get("value").is_none() || entry.get("valueFrom").is_none(),
+                "{entry}"
+            );
+        }
+        let ports = container["ports"].as_array().into_iter().flatten();
+        let ports: Vec<&Value> = ports.collect();
+        for port in &ports {
+            let number = port["containerPort"].as_u64().unwrap_or_default();
+            prop_assert!((1..=65535).contains(&number), "{port}");
+        }
+        let named = ports.iter().filter_map(|port| port["name"].as_str());
+        unique(named.collect(), "port")?;
     }
     for (_, value) in pod["metadata"]["annotations"].as_object().into_iter().flatten() {
         prop_assert!(value.is_string());
     }
     Ok(())
+}
+
+fn is_dns_label(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inside)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 /// `pod` with what is below one of its nodes replaced.

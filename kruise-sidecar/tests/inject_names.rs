@@ -115,3 +115,17 @@ fn what_is_replaced_is_no_source_of_variables_but_other_injected_containers_are(
     let pod = injected(&sets, &pod);
     assert_eq!(env(container(&pod, "b")), ["IS_INJECTED=true", "O=o"]);
 }
+
+#[test]
+fn an_annotation_alone_does_not_make_a_container_of_the_app_replaceable() {
+    let mut pod = main_pod();
+    // As in a template that was copied from a pod with a sidecar "main".
+    let held = json!({"s": {"hash": "h", "sidecarSetName": "s", "sidecarList": ["main"]}});
+    pod["metadata"]["annotations"] = json!({"kruise.io/sidecarset-hash": held.to_string()});
+    let sets = [set("s", json!({"containers": [{"name": "main"}]}))];
+    let told = message(&inject(&sets, &pod).unwrap_err());
+    assert!(
+        told.ends_with(r#"the name of the pod's container "main""#),
+        "{told}"
+    );
+}

@@ -164,3 +164,34 @@ fn a_revision_with_other_data_is_told_by_name() {
     bad.data = None;
     assert!(restore(&set, &bad).is_err());
 }
+
+#[test]
+fn a_pod_that_has_one_of_the_two_revisions_keeps_it_whatever_is_drawn() {
+    let set = set(
+        "s",
+        json!({
+            "containers": [{"name": "side", "image": "side:latest"}],
+            "injectionStrategy": {"revision": {"customVersion": "v2", "policy": "Partial"}},
+            "updateStrategy": {"partition": "50%"},
+        }),
+    );
+    let compiled = compile(&set, &revisions(), Default::default()).unwrap();
+    let injector = Injector::new([compiled.into()], Default::default());
+    let before = pod(json!({"containers": [{"name": "main"}]}));
+    let inject = |pod: &Value, draw: f64| {
+        let done = injector
+            .inject_value(pod, &Moment::new(now()).draw(draw))
+            .unwrap();
+        patched(pod, &done)
+    };
+    for (first, second, image) in [(0.1, 0.9, "side:2"), (0.9, 0.1, "side:latest")] {
+        let once = inject(&before, first);
+        assert_eq!(container(&once, "side")["image"], image);
+        assert_eq!(inject(&once, second), once);
+    }
+    let mut other = before;
+    let held = json!({"s": {"hash": "of another time", "sidecarSetName": "s"}});
+    other["metadata"]["annotations"] = json!({"kruise.io/sidecarset-hash": held.to_string()});
+    assert_eq!(container(&inject(&other, 0.1), "side")["image"], "side:2");
+    assert_eq!(container(&inject(&other, 0.9), "side")["image"], "side:latest");
+}

@@ -9,8 +9,11 @@ use kruise_core::gates::GateRegistry;
 use kruise_core::webhook::OnFailure;
 use kruise_imagepull::api::DAEMON_CONFIG_NAMESPACE;
 use kruise_sidecar::api::HashForm;
+use kruise_sidecar::inject::Refusal;
 use kruise_support::flags::{duration, gates_help, listen};
 use kruise_support::logging::LogFlags;
+
+use crate::certificates::days;
 
 /// Runs the controllers and webhooks of SidecarSet, ImagePullJob and NodeImage.
 ///
@@ -64,6 +67,25 @@ impl From<FailurePolicy> for OnFailure {
         match policy {
             FailurePolicy::Fail => Self::Deny,
             FailurePolicy::Ignore => Self::Allow,
+        }
+    }
+}
+
+/// What becomes of a pod that a set cannot be injected into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum Uninjectable {
+    /// It is refused.
+    Deny,
+    /// It is created without that set.
+    Skip,
+}
+
+impl From<Uninjectable> for Refusal {
+    fn from(policy: Uninjectable) -> Self {
+        match policy {
+            Uninjectable::Deny => Self::Deny,
+            Uninjectable::Skip => Self::Skip,
         }
     }
 }
@@ -218,6 +240,16 @@ pub(crate) struct Run {
     )]
     pub(crate) sidecarset_hash_form: HashOf,
 
+    /// What becomes of a pod that a SidecarSet selects but cannot be injected into, because a name is taken or the set is
+    /// wrong. Those that are created without it are told by an Event on the set.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "Deny",
+        help_heading = "SidecarSets"
+    )]
+    pub(crate) uninjectable_pods: Uninjectable,
+
     /// How long between two looks for pods that lack a sidecar.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, help_heading = "Limits")]
     pub(crate) injection_audit_interval: Duration,
@@ -262,9 +294,20 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_secret: String,
 
-    /// Use the certificates in this folder (ca-cert.pem, tls.crt, tls.key) instead of making them.
+    /// Service through which the API server asks for conversions of SidecarSets, in --pod-namespace. It must also reach
+    /// managers that are not ready yet (`publishNotReadyAddresses`), since they cannot read sets without the answer. Empty:
+    /// the Service of --webhook-service.
+    #[arg(long, value_name = "NAME", default_value = "", help_heading = "Webhooks")]
+    pub(crate) conversion_service: String,
+
+    /// Use the certificates in this folder instead of making them: tls.crt, tls.key, and ca.crt or ca-cert.pem. Also
+    /// WEBHOOK_CERT_DIR, if WEBHOOK_CERT_WRITER is `external`.
     #[arg(long, value_name = "DIR", help_heading = "Webhooks")]
     pub(crate) webhook_cert_dir: Option<PathBuf>,
+
+    /// How long before its end a certificate that this program made is replaced, as `180d`, `6m` or `1y`.
+    #[arg(long, env = "CERTS_RENEW_BEFORE", value_name = "TIME", default_value = "180d", value_parser = days, help_heading = "Webhooks")]
+    pub(crate) webhook_certs_renew_before: Duration,
 
     /// Namespace this manager runs in.
     #[arg(

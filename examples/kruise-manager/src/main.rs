@@ -1,5 +1,6 @@
 //! The sample manager: controllers and webhooks of SidecarSet, ImagePullJob and NodeImage.
 
+mod certificates;
 mod crds;
 mod flags;
 mod imagepull;

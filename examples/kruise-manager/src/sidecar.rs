@@ -73,6 +73,7 @@ pub(crate) fn add(
     let mut live = LiveConfig::default();
     live.hash_form = flags.sidecarset_hash_form.into();
     live.inject.sort_by_name = gates.is_enabled(SORT_SIDECARS);
+    live.inject.refusal = flags.uninjectable_pods.into();
     let live = LiveSets::new(live);
     live.follow(&sets);
     live.follow_revisions(&revisions);
@@ -101,7 +102,8 @@ pub(crate) fn add(
         manager.on_leader(audit.namespaces(labels.clone()).metrics(&injection));
         let injector = PodInjector::new(live.clone(), base.clock.clone())
             .namespaces(labels)
-            .metrics(&injection);
+            .metrics(&injection)
+            .events(base.events("sidecarset-injection"));
         injected = Some((injector, config, live.scopes()));
     } else {
         tracing::warn!("the feature gate PodWebhook is off: no pod is injected, and new sets are refused");

@@ -16,6 +16,7 @@ use kruise_imagepull::guard::{self, NodeGuard};
 use kruise_imagepull::webhook;
 use kube_client::Api;
 
+use crate::certificates;
 use crate::sidecar::Admission;
 use crate::wire::Base;
 
@@ -35,32 +36,40 @@ pub(crate) async fn add(
     }
     router = sidecars.register(router);
     let router = router.build()?;
-    let target = if flags.webhook_host.is_empty() {
-        Target::Service {
-            namespace: flags.pod_namespace.clone(),
-            name: flags.webhook_service.clone(),
-            port: 443,
-        }
+    let service = |name: &str| Target::Service {
+        namespace: flags.pod_namespace.clone(),
+        name: name.to_owned(),
+        port: 443,
+    };
+    let config = if flags.webhook_host.is_empty() {
+        let mut config = WriterConfig::new(service(&flags.webhook_service));
+        let conversions = Some(&flags.conversion_service).filter(|name| !name.is_empty());
+        config.conversion_target = conversions.map(|name| service(name));
+        config
     } else {
-        Target::Url {
+        WriterConfig::new(Target::Url {
             host: flags.webhook_host.clone(),
             port: flags.webhook_port,
-        }
+        })
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let certificates = Certificates::with_metrics(provider, metrics);
+    let served = Certificates::with_metrics(provider, metrics);
     let client = clients.client("webhook-controller")?;
-    match &flags.webhook_cert_dir {
+    let variable = |name: &str| std::env::var(name).ok();
+    match certificates::folder(flags.webhook_cert_dir.as_ref(), variable)? {
         Some(folder) => {
-            manager.everywhere(FolderCertificates::new(folder, &certificates));
+            manager.everywhere(FolderCertificates::new(folder, &served));
         }
         None => {
             let store = KubeSecret::new(
                 Api::<Secret>::namespaced(client.clone(), &flags.pod_namespace),
                 &flags.webhook_secret,
             );
-            let config = SharedConfig::new([target.host()]);
-            manager.everywhere(SharedCertificates::new(store, &certificates, clock, config)?);
+            let targets = [&config.target].into_iter().chain(&config.conversion_target);
+            let mut config = SharedConfig::new(targets.map(Target::host));
+            config.renew_before = flags.webhook_certs_renew_before;
+            let shared = SharedCertificates::new(store, &served, clock, config);
+            manager.everywhere(shared.context("--webhook-certs-renew-before")?);
         }
     }
     // A webhook by URL on a loopback address is served on that address alone.
@@ -68,16 +77,10 @@ pub(crate) async fn add(
         Ok(host) if host.is_loopback() => (host, flags.webhook_port).into(),
         _ => ([0, 0, 0, 0], flags.webhook_port).into(),
     };
-    let server = Server::bind(address, router.clone(), &certificates, ServerConfig::default())
+    let server = Server::bind(address, router.clone(), &served, ServerConfig::default())
         .await
         .context("--webhook-port")?;
-    let writer = ConfigurationWriter::new(
-        client,
-        &router,
-        &certificates,
-        server.local_addr(),
-        WriterConfig::new(target),
-    )?;
+    let writer = ConfigurationWriter::new(client, &router, &served, server.local_addr(), config)?;
     let ready = writer.ready();
     manager.health().readiness.add("webhook-ready", move || {
         if ready.is_ready() {

@@ -184,6 +184,8 @@ pub(crate) enum Failure {
     Panic,
     #[error("no answer within {0:?}")]
     Timeout(std::time::Duration),
+    #[error("{0}")]
+    NoVerdict(Denial),
 }
 
 impl Failure {
@@ -192,6 +194,7 @@ impl Failure {
             Self::Decode(_) => 400,
             Self::Encode(_) | Self::Panic => 500,
             Self::Timeout(_) => 504,
+            Self::NoVerdict(denial) => denial.code(),
         }
     }
 
@@ -202,6 +205,7 @@ impl Failure {
             Self::Encode(_) => "unwritable",
             Self::Panic => "panic",
             Self::Timeout(_) => "timeout",
+            Self::NoVerdict(_) => "no_verdict",
         }
     }
 }
@@ -267,7 +271,7 @@ where
             let before = serde_json::to_value(&object).map_err(Failure::Encode)?;
             let warnings = match self.0.mutate(&context, &mut object).await {
                 Ok(warnings) => warnings,
-                Err(denial) => return Ok(Response::deny(&context.uid, denial)),
+                Err(denial) => return refused(&context.uid, denial),
             };
             let after = serde_json::to_value(&object).map_err(Failure::Encode)?;
             let patch = json_patch::diff(&raw, &overlay(&raw, &before, &after));
@@ -296,10 +300,10 @@ where
         async move {
             let object: Option<T> = request.object.map(read).transpose()?;
             let context = context(request)?;
-            Ok(match self.0.validate(&context, object.as_ref()).await {
-                Ok(warnings) => Response::allow(&context.uid, warnings),
-                Err(denial) => Response::deny(&context.uid, denial),
-            })
+            match self.0.validate(&context, object.as_ref()).await {
+                Ok(warnings) => Ok(Response::allow(&context.uid, warnings)),
+                Err(denial) => refused(&context.uid, denial),
+            }
         }
         .boxed()
     }
@@ -316,7 +320,7 @@ impl<P: Patcher> Handle for Patching<P> {
             let context = context::<IgnoredAny>(request)?;
             let Patched { patch, warnings } = match self.0.patch(&context, object).await {
                 Ok(patched) => patched,
-                Err(denial) => return Ok(Response::deny(&context.uid, denial)),
+                Err(denial) => return refused(&context.uid, denial),
             };
             let response = Response::allow(&context.uid, warnings);
             Ok(match patch {
@@ -325,6 +329,14 @@ impl<P: Patcher> Handle for Patching<P> {
             })
         }
         .boxed()
+    }
+}
+
+fn refused(uid: &str, denial: Denial) -> Result<Response, Failure> {
+    if denial.is_verdict() {
+        Ok(Response::deny(uid, denial))
+    } else {
+        Err(Failure::NoVerdict(denial))
     }
 }
 

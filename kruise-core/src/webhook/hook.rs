@@ -13,8 +13,9 @@ use crate::runtime::ConfigError;
 /// Answers to `GET` with 200, for self-checks and probes.
 pub const HEALTH_PATH: &str = "/healthz";
 
-/// What happens to a request for which there is no verdict: the handler panicked, took too long or could not read the
-/// object, or (in the webhook configuration: `failurePolicy`) the server was not reached.
+/// What happens to a request for which there is no verdict: the handler panicked, took too long, could not read the
+/// object, or said so ([`Denial::no_verdict`](super::Denial::no_verdict)), or (in the webhook configuration:
+/// `failurePolicy`) the server was not reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnFailure {
     /// It is refused (`Fail`).

@@ -2,7 +2,7 @@
 //!
 //! | metric | type | meaning |
 //! | --- | --- | --- |
-//! | `kruise_webhook_requests_total` | counter | reviews by `path` and `result`: `allowed`, `denied`, `panic`, `timeout`, `unreadable`, `unwritable`, `malformed`; of conversions `converted`, `refused`, `panic`, `malformed` |
+//! | `kruise_webhook_requests_total` | counter | reviews by `path` and `result`: `allowed`, `denied`, `panic`, `timeout`, `unreadable`, `unwritable`, `no_verdict`, `malformed`; of conversions `converted`, `refused`, `panic`, `malformed` |
 //! | `kruise_webhook_duration_seconds` | histogram | time in the handler, by `path` |
 //! | `kruise_webhook_certificate_expiry_seconds` | gauge | end of the served certificate, seconds since 1970 |
 //! | `kruise_webhook_configuration_writes_total` | counter | webhook configurations written, by `name` |

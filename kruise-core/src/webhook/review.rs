@@ -187,12 +187,16 @@ impl From<Response> for Answer {
 }
 
 /// A refusal. The user reads the message after `admission webhook "x" denied the request:`.
+///
+/// A handler that could not find out what to answer returns [`Denial::no_verdict`] instead: then
+/// [`OnFailure`](super::OnFailure) decides.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Denial {
     code: u16,
     message: String,
     warnings: Vec<String>,
+    is_verdict: bool,
 }
 
 impl Denial {
@@ -202,6 +206,16 @@ impl Denial {
             code: if (400..600).contains(&code) { code } else { 403 },
             message: message.into(),
             warnings: Vec::new(),
+            is_verdict: true,
+        }
+    }
+
+    /// No answer: what the handler had to know could not be read. The object is refused with this code, or passes with the
+    /// message as a warning, as the hook's [`OnFailure`](super::OnFailure) says.
+    pub fn no_verdict(code: u16, message: impl Into<String>) -> Self {
+        Self {
+            is_verdict: false,
+            ..Self::new(code, message)
         }
     }
 
@@ -230,6 +244,11 @@ impl Denial {
     /// The HTTP status code, 400 to 599.
     pub fn code(&self) -> u16 {
         self.code
+    }
+
+    /// Whether the handler refuses the object. If not, it gives no answer.
+    pub fn is_verdict(&self) -> bool {
+        self.is_verdict
     }
 
     /// What the user reads.

@@ -199,8 +199,10 @@ fn object<T: for<'t> Deserialize<'t>>(text: &str) -> Result<BTreeMap<String, T>,
     if text.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let read: Option<BTreeMap<String, T>> = serde_json::from_str(text)?;
-    Ok(read.unwrap_or_default())
+    // Go reads a `null` as an empty entry, which says nothing.
+    let read: Option<BTreeMap<String, Option<T>>> = serde_json::from_str(text)?;
+    let entries = read.into_iter().flatten();
+    Ok(entries.filter_map(|(name, entry)| Some((name, entry?))).collect())
 }
 
 /// A time as Kubernetes writes it: UTC, whole seconds. One that can not be read is none, since nothing depends on it
@@ -252,7 +254,7 @@ mod tests {
         for text in ["oops", "[]", "7", r#"{"a":7}"#, r#"{"a":{"hash":7}}"#] {
             assert!(InjectedHashes::parse(text).is_err(), "{text}");
         }
-        for text in ["", "null", "{}"] {
+        for text in ["", "null", "{}", r#"{"a":null}"#] {
             assert_eq!(
                 InjectedHashes::parse(text).expect("empty"),
                 InjectedHashes::default()

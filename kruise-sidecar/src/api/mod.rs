@@ -40,9 +40,10 @@ pub use scope::{Mismatch, NamespaceFacts, Scope, ScopeError};
 pub use sidecarset::{SidecarSet, SidecarSetSpec, SidecarSetStatus};
 pub use strategy::{InjectRevision, InjectionStrategy, PatchPodMetadata, UpdateStrategy};
 pub use validation::{
-    MAX_NAME_LENGTH, PatchWhitelist, ValidationContext, ValidationError, ValidationErrorKind, WhitelistError,
-    validate_conflicts, validate_sidecar_set, validate_update,
+    MAX_NAME_LENGTH, PatchWhitelist, ValidationContext, ValidationError, ValidationErrorKind, Whitelist,
+    WhitelistError, validate_conflicts, validate_sidecar_set, validate_update,
 };
+pub(crate) use words::or_default;
 pub use words::{
     InjectRevisionPolicy, PatchPolicy, PodInjectPolicy, ShareVolumeType, TargetContainersMode,
     UpdateStrategyType, UpgradeType,

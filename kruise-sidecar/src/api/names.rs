@@ -45,6 +45,9 @@ pub const RESET_CONTAINER_SUCCEED: &str = "ResetContainerSucceed";
 /// Reason of the Event on a Pod where that failed.
 pub const RESET_CONTAINER_FAILED: &str = "ResetContainerFailed";
 
+/// Reason of the Event on a set that a pod was created without, since it could not be injected.
+pub const INJECTION_SKIPPED: &str = "InjectionSkipped";
+
 /// Label of a Namespace: its name.
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 

@@ -154,7 +154,7 @@ pub(super) fn non_empty<'de, D: Deserializer<'de>, T: From<String>>(
 }
 
 /// Reads a value of which `null` is the default. Go clients write it for empty lists, and revisions hold it.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

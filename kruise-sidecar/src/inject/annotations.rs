@@ -11,7 +11,7 @@ use super::patch::{PatchText, quote};
 use super::pod::{Metadata, Pairs};
 use super::set::{MetadataPatch, MetadataPolicy};
 use super::share::About;
-use crate::api::InjectedHashes;
+use crate::api::{InjectedHash, InjectedHashes};
 
 /// What a pod says of itself, and what will be said.
 #[derive(Clone, Debug)]
@@ -183,13 +183,9 @@ impl Hashes {
         Ok(Self(held.filter(|held| !held.0.is_empty())))
     }
 
-    /// Whether it says that this set has injected this sidecar.
-    pub(super) fn names(&self, set: &str, sidecar: &str) -> bool {
-        let entry = self.0.as_ref().and_then(|held| held.0.get(set));
-        // The first releases did not write the list.
-        entry.is_some_and(|entry| {
-            entry.sidecar_list.is_empty() || entry.sidecar_list.iter().any(|name| name == sidecar)
-        })
+    /// What it says of a set.
+    pub(super) fn get(&self, set: &str) -> Option<&InjectedHash> {
+        self.0.as_ref()?.0.get(set)
     }
 
     /// The annotation with these entries, which are sorted by set. An entry that is there already keeps its time.

@@ -98,10 +98,7 @@ fn share(partition: Option<&IntOrString>) -> Result<f64, Problem> {
 
 fn content(set: &SidecarSet, revision: &str, form: HashForm) -> Result<Content, Problem> {
     let spec = &set.spec;
-    let mut content = Content {
-        pull_secrets: Vec::new(),
-        ..Content::default()
-    };
+    let mut content = Content::default();
     for (at, container) in spec.init_containers.iter().enumerate() {
         let path = || format!("initContainers[{at}]");
         let form = Form::plain(container.name(), before(container, false));
@@ -144,6 +141,8 @@ fn content(set: &SidecarSet, revision: &str, form: HashForm) -> Result<Content, 
             (made.hash, made.without_image)
         }
     };
+    content.hash = hash.as_str().into();
+    content.revision = revision.into();
     content.entry_rest = entry_rest(set, &hash, revision).into();
     content.entry_rest_without_image = entry_rest(set, &hash_without_image, "").into();
     let texts = content.sidecars().map(Sidecar::bytes).sum::<usize>();

@@ -14,7 +14,7 @@ use super::plan::{Accepted, Names};
 use super::pod::{PodText, Spec, read};
 use super::set::{Choice, CompiledSet, Content};
 use crate::api::names::{SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE, SIDECARSET_INJECTED_LIST};
-use crate::api::{Mismatch, NamespaceFacts, format_injected_list, injected_list};
+use crate::api::{InjectedHash, Mismatch, NamespaceFacts, format_injected_list, injected_list};
 
 /// What becomes of a pod that a set selects but cannot be injected into, because of a name that is taken, a revision
 /// that is not there, or a field of the set that makes no sense.
@@ -50,7 +50,8 @@ pub struct Moment<'a> {
     /// name (`kubernetes.io/metadata.name`) do not match.
     pub namespace_labels: Option<&'a (dyn Labels + Sync)>,
     /// A number of at least 0 and below 1, by which `injectionStrategy.revision` with the policy `Partial` and a
-    /// percentage chooses: below the percentage the pod gets the historical revision. Default: 0.5.
+    /// percentage chooses: below the percentage the pod gets the historical revision. A pod whose annotation says that it
+    /// has one of the two keeps that one. Default: 0.5.
     pub draw: f64,
 }
 
@@ -190,11 +191,12 @@ impl Injector {
         let mut done = Injection::default();
         let mut accepted: Vec<Accepted<'_>> = Vec::new();
         for set in matching {
-            let tried = set.content(&annotations, at.draw).and_then(|content| {
+            let held = hashes.get(&set.name);
+            let tried = set.content(&annotations, held, at.draw).and_then(|content| {
                 if content.is_empty() {
                     return Ok(None);
                 }
-                let taken = names.take(set, content, &hashes)?;
+                let taken = names.take(set, content)?;
                 let mut changed = None;
                 for patch in &content.metadata {
                     changed.get_or_insert_with(|| annotations.clone()).apply(patch)?;
@@ -296,8 +298,14 @@ impl CompiledSet {
         self.scope.matches(namespace, &labels).map_err(Some)
     }
 
-    /// What this pod gets: what the set has now, or what it had at the revision that is asked for.
-    fn content(&self, about: &Annotations<'_>, draw: f64) -> Result<&Content, Problem> {
+    /// What this pod gets: what the set has now, or what it had at the revision that is asked for. `held` is what the pod
+    /// says of the set already: where chance decides, it decides once, even if the pod is sent several times.
+    fn content(
+        &self,
+        about: &Annotations<'_>,
+        held: Option<&InjectedHash>,
+        draw: f64,
+    ) -> Result<&Content, Problem> {
         let Some(pinned) = &self.pinned else {
             return self.latest.as_ref().map_err(Problem::clone);
         };
@@ -307,9 +315,25 @@ impl CompiledSet {
                 selector: Some(selector),
                 ..
             } if !selector.matches(about) => true,
-            Choice::Partial { share, .. } => draw < share.clone()?,
+            Choice::Partial { share, .. } => {
+                let share = share.clone()?;
+                self.holds_pinned(&pinned.content, held).unwrap_or(draw < share)
+            }
         };
         let content = if is_pinned { &pinned.content } else { &self.latest };
         content.as_ref().map_err(Problem::clone)
+    }
+    /// Whether a pod that says this of the set has the historical revision; `None` if it has neither that nor the latest.
+    fn holds_pinned(&self, pinned: &Result<Content, Problem>, held: Option<&InjectedHash>) -> Option<bool> {
+        let held = held?;
+        let has_hash = |content: &Content| *content.hash == *held.hash;
+        // Two revisions that differ in volumes only have one hash.
+        let is_held = |content: &Content| has_hash(content) && *content.revision == *held.controller_revision;
+        let (pinned, latest) = (pinned.as_ref().ok(), self.latest.as_ref().ok());
+        let of = |holds: &dyn Fn(&Content) -> bool| {
+            let latest = || latest.is_some_and(holds).then_some(false);
+            pinned.is_some_and(holds).then_some(true).or_else(latest)
+        };
+        of(&is_held).or_else(|| of(&has_hash))
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::annotations::{Annotations, Hashes};
+use super::annotations::Annotations;
 use super::error::Problem;
-use super::pod::{Container, Spec};
+use super::pod::{Container, Injected, Spec};
 use super::set::{CompiledSet, Content, Sidecar};
 use crate::api::WorkingContainers;
 use crate::api::names::SIDECARSET_WORKING_HOTUPGRADE_CONTAINER;
@@ -28,7 +28,7 @@ pub(super) struct Names<'a> {
 #[derive(Debug)]
 struct Held<'a> {
     name: &'a str,
-    injected: bool,
+    injected: Injected,
     replaced: bool,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Names<'a> {
             let held = list.iter().flatten().map(|container| {
                 Ok(Held {
                     name: container.name.as_ref(),
-                    injected: container.is_injected()?,
+                    injected: container.injected()?,
                     replaced: false,
                 })
             });
@@ -63,12 +63,7 @@ impl<'a> Names<'a> {
     }
 
     /// The names of a set, if it can have them.
-    pub(super) fn take(
-        &self,
-        set: &'a CompiledSet,
-        content: &'a Content,
-        hashes: &Hashes,
-    ) -> Result<Taken<'a>, Problem> {
+    pub(super) fn take(&self, set: &'a CompiledSet, content: &'a Content) -> Result<Taken<'a>, Problem> {
         let mut taken: Vec<Take<'a>> =
             Vec::with_capacity(content.init_containers.len() + content.containers.len());
         let init = content.init_containers.iter().map(|sidecar| (true, sidecar));
@@ -81,7 +76,7 @@ impl<'a> Names<'a> {
                     other: other.clone(),
                 });
             }
-            let replaces = self.replaces(is_init, sidecar, &set.name, hashes)?;
+            let replaces = self.replaces(is_init, sidecar)?;
             taken.push(Take {
                 name,
                 set: &set.name,
@@ -92,13 +87,7 @@ impl<'a> Names<'a> {
     }
 
     /// The place of the container that the sidecar replaces: one that an injection put there.
-    fn replaces(
-        &self,
-        is_init: bool,
-        sidecar: &Sidecar,
-        set: &str,
-        hashes: &Hashes,
-    ) -> Result<Option<usize>, Problem> {
+    fn replaces(&self, is_init: bool, sidecar: &Sidecar) -> Result<Option<usize>, Problem> {
         let taken = |kind| Problem::NameTaken {
             sidecar: sidecar.name.to_string(),
             kind,
@@ -119,8 +108,8 @@ impl<'a> Names<'a> {
             return Err(taken(other.1));
         }
         let Some(at) = at(same.0) else { return Ok(None) };
-        let injected = same.0.get(at).is_some_and(|held| held.injected);
-        if injected || hashes.names(set, &sidecar.base) {
+        // The set's own variables come first, and may have the same name.
+        if same.0.get(at).is_some_and(|held| held.injected.somewhere) {
             Ok(Some(at))
         } else {
             Err(taken(same.1))
@@ -163,7 +152,7 @@ impl<'a> Names<'a> {
     pub(super) fn shares(&self, at: usize) -> bool {
         self.containers
             .get(at)
-            .is_some_and(|held| !held.replaced && !held.injected)
+            .is_some_and(|held| !held.replaced && !held.injected.first)
     }
 }
 

@@ -203,29 +203,38 @@ impl<'a> Container<'a> {
         list(self.volume_devices)
     }
 
-    /// Whether its first `IS_INJECTED` says `true`.
-    pub(super) fn is_injected(&self) -> Result<bool, serde_json::Error> {
-        let Some(env) = self.env else { return Ok(false) };
+    /// What its `IS_INJECTED` say.
+    pub(super) fn injected(&self) -> Result<Injected, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Plain<'a> {
+            #[serde(default, borrow)]
+            value: Option<Text<'a>>,
+        }
+        let mut injected = Injected::default();
+        let Some(env) = self.env else { return Ok(injected) };
         // Most containers are spared the reading.
         if !env.get().contains(IS_INJECTED_ENV) && !env.get().contains('\\') {
-            return Ok(false);
+            return Ok(injected);
         }
         let env = self.env()?;
-        match env.iter().find(|entry| entry.name.as_ref() == IS_INJECTED_ENV) {
-            None => Ok(false),
-            Some(entry) => {
-                #[derive(Deserialize)]
-                struct Plain<'a> {
-                    #[serde(default, borrow)]
-                    value: Option<Text<'a>>,
-                }
-                let plain: Plain<'_> = read(entry.raw)?;
-                Ok(plain
-                    .value
-                    .is_some_and(|value| value.as_ref() == IS_INJECTED_VALUE))
-            }
+        let marks = env.iter().filter(|entry| entry.name.as_ref() == IS_INJECTED_ENV);
+        for (at, mark) in marks.enumerate() {
+            let Plain { value } = read(mark.raw)?;
+            let says_so = value.is_some_and(|value| value.as_ref() == IS_INJECTED_VALUE);
+            injected.first |= at == 0 && says_so;
+            injected.somewhere |= says_so;
         }
+        Ok(injected)
     }
+}
+
+/// Whether an injection put a container there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Injected {
+    /// The first `IS_INJECTED` says `true`: then nothing of it is shared, as in OpenKruise.
+    pub(super) first: bool,
+    /// One of them does, as in every container that was injected.
+    pub(super) somewhere: bool,
 }
 
 fn list<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<Vec<T>, serde_json::Error> {

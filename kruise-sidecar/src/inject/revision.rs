@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::LocalObjectReference;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::error::Problem;
 use crate::api::names::{SIDECARSET_CUSTOM_VERSION, SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE};
-use crate::api::{InjectRevision, PatchPodMetadata, SidecarContainer, SidecarSet, Volume};
+use crate::api::{InjectRevision, PatchPodMetadata, SidecarContainer, SidecarSet, Volume, or_default};
 
 /// The revision that is asked for. The name wins over the version; of several with a version, the last.
 pub(super) fn find<'r>(
@@ -66,12 +66,6 @@ struct Kept {
     image_pull_secrets: Vec<LocalObjectReference>,
     #[serde(default, deserialize_with = "or_default")]
     patch_pod_metadata: Vec<PatchPodMetadata>,
-}
-
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The set with what the revision keeps of it, and with its two hashes of that time.

@@ -74,6 +74,9 @@ pub(super) struct Content {
     pub(super) versions: Vec<(Box<str>, &'static str)>,
     /// Hot-upgraded sidecars and the container of each that works first.
     pub(super) working: Vec<(Box<str>, Box<str>)>,
+    /// The hash that the pod gets, and the revision that it is told.
+    pub(super) hash: Box<str>,
+    pub(super) revision: Box<str>,
     /// The entries in the two hash annotations behind their time, as JSON: `,"hash":…}`.
     pub(super) entry_rest: Box<str>,
     pub(super) entry_rest_without_image: Box<str>,
@@ -116,8 +119,6 @@ pub(super) enum MetadataPolicy {
 /// One container to inject.
 #[derive(Clone, Debug)]
 pub(super) struct Sidecar {
-    /// Its name in the set.
-    pub(super) base: Box<str>,
     /// Its name in the pod.
     pub(super) name: Box<str>,
     pub(super) before: bool,

@@ -72,7 +72,6 @@ pub(super) fn sidecar(
     // The closing brace, which the lists come before.
     open.pop();
     Ok(Sidecar {
-        base: form.base.into(),
         name: form.name.as_str().into(),
         before: form.before,
         open: open.into(),

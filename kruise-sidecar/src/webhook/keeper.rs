@@ -83,7 +83,18 @@ impl Runnable for ScopeKeeper {
             }
             loop {
                 self.refresh();
-                self.changed.notified().await;
+                // A set that was let pass and did not come is forgotten even if no other changes.
+                let end = self.live.next_end();
+                let ended = async {
+                    match end {
+                        Some(end) => tokio::time::sleep_until(end).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = ended => {}
+                }
             }
         };
         async move {
@@ -91,5 +102,37 @@ impl Runnable for ScopeKeeper {
             Ok(())
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::live::LiveConfig;
+    use super::*;
+    use crate::api::SidecarSet;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_that_was_let_pass_and_does_not_come_is_forgotten_though_nothing_else_changes() {
+        let live = LiveSets::new(LiveConfig::default());
+        let keeper = live.scope_keeper(PodHookConfig::default());
+        let scopes = live.scopes();
+        let text = "{metadata: {name: logs}, spec: {selector: {matchLabels: {app: web}}}}";
+        let set: SidecarSet = serde_yaml::from_str(text).unwrap();
+        let work = async {
+            live.expect(&set, Duration::from_secs(2)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(scopes.now().unwrap().len(), 1);
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            assert_eq!(scopes.now().unwrap().len(), 0);
+        };
+        let stop = CancellationToken::new();
+        let done = async {
+            work.await;
+            stop.cancel();
+        };
+        let (ran, ()) = tokio::join!(Box::new(keeper).run(stop.clone()), done);
+        ran.unwrap();
     }
 }

@@ -32,6 +32,8 @@ pub struct LiveConfig {
 
 /// How long a set that admission has let pass is believed to come.
 const BELIEF: Duration = Duration::from_secs(30);
+/// How long others may conflict with it. Shorter, since a set that another webhook has refused never comes.
+const CONFLICT_BELIEF: Duration = Duration::from_secs(3);
 
 type OnProblem = Box<dyn Fn(&SidecarSet, &Problem) + Send + Sync>;
 
@@ -243,23 +245,51 @@ impl LiveSets {
     /// A set is about to be stored: returns when the pods that it selects are sent, so that those which are created next get
     /// it, or after `patience`. At once, if no scopes are written in this process.
     pub(super) async fn expect(&self, set: &SidecarSet, patience: Duration) {
+        self.believe(set);
         if !self.0.scopes.are_announced() {
             return;
         }
-        let until = Instant::now() + BELIEF;
-        let expected = (Arc::new(set.clone()), until);
-        self.0
-            .state
-            .lock()
-            .expected
-            .insert(set.name().to_owned(), expected);
-        self.touch();
         let wanted = self.0.changes.load(Ordering::Acquire);
         let sent = async {
             let _ = self.0.kept.subscribe().wait_for(|kept| *kept >= wanted).await;
             self.0.scopes.announced().await;
         };
         let _ = tokio::time::timeout(patience, sent).await;
+    }
+
+    fn believe(&self, set: &SidecarSet) {
+        let now = Instant::now();
+        let mut state = self.0.state.lock();
+        state.expected.retain(|_, (_, until)| *until > now);
+        let expected = (Arc::new(set.clone()), now + BELIEF);
+        state.expected.insert(set.name().to_owned(), expected);
+        drop(state);
+        self.touch();
+    }
+
+    /// The sets that a new one must not conflict with: all, and of those that admission has just let pass the new state, which
+    /// the cache may not have seen yet.
+    pub(super) fn to_compare(&self) -> Vec<Arc<SidecarSet>> {
+        let state = self.0.state.lock();
+        let known_since = Instant::now() + BELIEF - CONFLICT_BELIEF;
+        let fresh = state.expected.values();
+        let fresh = fresh.filter(|(_, until)| *until > known_since);
+        let mut all: BTreeMap<&str, &Arc<SidecarSet>> = BTreeMap::new();
+        all.extend(state.sets.iter().map(|(name, held)| (&**name, &held.set)));
+        all.extend(fresh.map(|(set, _)| (set.name(), set)));
+        all.into_values().cloned().collect()
+    }
+
+    /// When the next set that admission has let pass is no longer believed in.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        let state = self.0.state.lock();
+        state.expected.values().map(|(_, until)| *until).min()
+    }
+
+    /// One of the sets.
+    pub(super) fn get(&self, name: &str) -> Option<Arc<SidecarSet>> {
+        let state = self.0.state.lock();
+        state.sets.get(name).map(|held| held.set.clone())
     }
 
     /// All sets that scopes are made of, and a number to hand to [`LiveSets::kept`].
@@ -280,6 +310,8 @@ impl LiveSets {
 
     /// All sets that can be injected, as they are now. Made anew only after a change.
     pub fn injector(&self) -> Arc<Injector> {
+        // Down before the state is read: a change that comes later raises the flag again. A caller that finds it down while
+        // another makes the new injector gets the old one, as if it had asked a moment earlier.
         if self.0.stale.swap(false, Ordering::AcqRel) {
             // Under the lock of the state, so that a later change is not overwritten by an earlier one.
             let state = self.0.state.lock();

@@ -2,7 +2,7 @@
 //!
 //! | metric | type | meaning |
 //! | --- | --- | --- |
-//! | `kruise_sidecarset_injections_total` | counter | pods by `sidecarset` and `result`: `injected`, `skipped` (created without the set), `refused` |
+//! | `kruise_sidecarset_injections_total` | counter | pods by `sidecarset` and `result`: `injected`, `skipped` (created without the set; once for each scope that the pod is in), `refused` |
 //! | `kruise_sidecarset_pods_without_injection` | gauge | pods that a set selects and that do not have it, by `sidecarset`; from the last [`Audit`](super::Audit) |
 
 use std::sync::Arc;

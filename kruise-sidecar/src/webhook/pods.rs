@@ -4,14 +4,16 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use kruise_core::policy::Labels;
-use kruise_core::runtime::{Causes, Clock};
+use kruise_core::runtime::{Causes, Clock, EventSink, Note};
 use kruise_core::webhook::{Context, Denial, Operation, Patched, Patcher};
+use kube_core::Resource as _;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::live::LiveSets;
 use super::metrics::{InjectionMetrics, Outcome};
 use super::namespaces::Namespaces;
+use crate::api::names::INJECTION_SKIPPED;
 use crate::inject::{InjectError, Moment};
 
 /// Injects pods that are being created.
@@ -21,6 +23,7 @@ pub struct PodInjector {
     namespaces: Option<Namespaces>,
     clock: Arc<dyn Clock>,
     metrics: InjectionMetrics,
+    events: EventSink,
     excluded: Vec<String>,
 }
 
@@ -33,6 +36,7 @@ impl PodInjector {
             namespaces: None,
             clock,
             metrics: InjectionMetrics::default(),
+            events: EventSink::none(),
             excluded: Vec::new(),
         }
     }
@@ -59,7 +63,24 @@ impl PodInjector {
         self
     }
 
-    async fn decide(&self, uid: &str, namespace: &str, pod: &str) -> Result<Patched, Denial> {
+    /// Makes an Event of the set of each pod that is created without it, with [`Refusal::Skip`](crate::inject::Refusal::Skip).
+    #[must_use]
+    pub fn events(mut self, events: EventSink) -> Self {
+        self.events = events;
+        self
+    }
+
+    fn tell(&self, set: &str, namespace: &str, problem: &str) {
+        let Some(set) = self.live.get(set) else { return };
+        self.events.emit(Note {
+            about: set.object_ref(&()),
+            warning: true,
+            reason: INJECTION_SKIPPED,
+            message: format!("a pod in namespace {namespace:?} is created without it: {problem}"),
+        });
+    }
+
+    async fn decide(&self, uid: &str, namespace: &str, pod: &str, dry_run: bool) -> Result<Patched, Denial> {
         // Before that it is not known what the pod should get; the timeout of the hook and its policy hold.
         if !self.live.is_synced() {
             self.live.synced().await;
@@ -73,7 +94,7 @@ impl PodInjector {
         {
             let asked = namespaces.labels(namespace).await;
             labels = asked.map_err(|error| {
-                Denial::new(
+                Denial::no_verdict(
                     503,
                     format!(
                         "labels of namespace {namespace:?} cannot be read: {}",
@@ -90,13 +111,19 @@ impl PodInjector {
             }
             denial(&error)
         })?;
-        for set in &done.sets {
-            self.metrics.count(set, Outcome::Injected);
+        // A pod in several scopes is sent several times; the first time it is injected, then nothing changes.
+        if done.patch.is_some() {
+            for set in &done.sets {
+                self.metrics.count(set, Outcome::Injected);
+            }
         }
         for skipped in &done.skipped {
             self.metrics.count(&skipped.set, Outcome::Skipped);
             let problem = Causes(&skipped.problem).to_string();
             tracing::warn!(set = %skipped.set, namespace, problem, "pod is created without the SidecarSet");
+            if !dry_run {
+                self.tell(&skipped.set, namespace, &problem);
+            }
         }
         Ok(Patched::new(done.patch).warn(done.warnings))
     }
@@ -112,7 +139,8 @@ impl Patcher for PodInjector {
         if self.excluded.iter().any(|excluded| excluded == namespace) {
             return Ok(Patched::default());
         }
-        self.decide(&context.uid, namespace, object.get()).await
+        let dry_run = context.dry_run;
+        self.decide(&context.uid, namespace, object.get(), dry_run).await
     }
 }
 
@@ -121,7 +149,8 @@ fn denial(error: &InjectError) -> Denial {
     Denial::bad_request(Causes(error).to_string())
 }
 
-/// A number from 0 to below 1 from the id of a request, so that a request that is sent again is answered alike.
+/// A number from 0 to below 1 from the id of a request. The API server makes a new id for each scope that it sends a pod
+/// for; what the first draw has decided stands in the pod's annotation then.
 fn draw(uid: &str) -> f64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(uid.as_bytes());

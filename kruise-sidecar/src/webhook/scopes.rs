@@ -13,6 +13,10 @@ use crate::api::names::NAMESPACE_NAME;
 use crate::api::validation::fields::{is_key, is_label_value};
 use crate::api::{Scope as SetScope, SidecarSetSpec};
 
+/// With more values, a label is only asked to be there: the API server goes through all of them for every pod, and the
+/// configuration has to fit into one object.
+const MOST_VALUES: usize = 1000;
+
 /// What is asked of one label.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Rule {
@@ -47,9 +51,9 @@ impl Rule {
             values: values.map(|values| values.iter().cloned().collect()),
         };
         let mut all = Vec::new();
-        if let Some(values) = &self.one_of {
+        if let Some(values) = self.one_of.as_ref().filter(|values| values.len() <= MOST_VALUES) {
             all.push(requirement("In", Some(values)));
-        } else if self.exists {
+        } else if self.is_positive() {
             all.push(requirement("Exists", None));
         }
         if self.absent {

@@ -14,8 +14,8 @@ use kruise_core::webhook::{
 use super::live::LiveSets;
 use crate::api::names::{DEFINITION, PATCH_POD_METADATA_WHITELIST_KEY, PLURAL, V1ALPHA1, V1BETA1};
 use crate::api::{
-    HashForm, PatchWhitelist, SidecarSet, SidecarSetConverter, ValidationContext, ValidationError,
-    default_sidecar_set, validate_conflicts, validate_sidecar_set, validate_update,
+    HashForm, PatchWhitelist, SidecarSet, SidecarSetConverter, ValidationContext, ValidationError, Whitelist,
+    WhitelistError, default_sidecar_set, validate_conflicts, validate_sidecar_set, validate_update,
 };
 
 /// Path of the converter between versions of SidecarSet.
@@ -24,7 +24,7 @@ pub const CONVERT_PATH: &str = "/convert";
 /// How long a set waits until its pods are sent.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Whitelist = Arc<dyn Fn() -> Option<Arc<PatchWhitelist>> + Send + Sync>;
+type ReadWhitelist = Arc<dyn Fn() -> Result<Option<Arc<PatchWhitelist>>, WhitelistError> + Send + Sync>;
 
 /// What SidecarSets are judged by.
 #[derive(Clone)]
@@ -37,12 +37,13 @@ pub struct SetRules {
     /// Whether `injectionStrategy.revision` must name a revision that is there. Only with a [`LiveSets`] that follows
     /// revisions. Default: no.
     pub check_revisions: bool,
-    /// Gate `SidecarSetPatchPodMetadataDefaultsAllowed`: without a whitelist, sets may patch any annotation. Default: no.
+    /// Gate `SidecarSetPatchPodMetadataDefaultsAllowed`: a set for which no whitelist says anything may patch any annotation.
+    /// Default: no.
     pub allow_any_metadata: bool,
     /// Gate `PodWebhook`: if it is off, new sets and changes of a spec are refused with 403. What is there can be read and
     /// deleted, and its metadata changed. Default: on.
     pub pod_webhook: bool,
-    whitelist: Option<Whitelist>,
+    whitelist: Option<ReadWhitelist>,
     configuration: Option<Cache<ConfigMap>>,
 }
 
@@ -70,29 +71,41 @@ impl SetRules {
         }
     }
 
-    /// Asks there which annotations sets may patch, each time.
+    /// Asks there which annotations sets may patch, each time. `Ok(None)`: there is no whitelist. One that cannot be read
+    /// allows none, and is logged.
     #[must_use]
     pub fn whitelist(
         mut self,
-        read: impl Fn() -> Option<Arc<PatchWhitelist>> + Send + Sync + 'static,
+        read: impl Fn() -> Result<Option<Arc<PatchWhitelist>>, WhitelistError> + Send + Sync + 'static,
     ) -> Self {
         self.whitelist = Some(Arc::new(read));
         self
     }
 
     /// Takes which annotations sets may patch from OpenKruise's ConfigMap, of which the cache is made by
-    /// [`configuration_cache`](super::configuration_cache). One that cannot be read allows none, and is logged.
+    /// [`configuration_cache`](super::configuration_cache).
     #[must_use]
     pub fn configuration(mut self, cache: &Cache<ConfigMap>) -> Self {
         self.configuration = Some(cache.clone());
         let cache = cache.clone();
-        self.whitelist(move || read_whitelist(&cache).map(Arc::new))
+        self.whitelist(move || read_whitelist(&cache))
     }
 
     fn errors(&self, old: Option<&SidecarSet>, set: &SidecarSet) -> Vec<ValidationError> {
-        let whitelist = self.whitelist.as_ref().and_then(|read| read());
+        let whitelist = self.whitelist.as_ref().map_or(Ok(None), |read| read());
         let context = ValidationContext {
-            whitelist: whitelist.as_deref(),
+            whitelist: match &whitelist {
+                Ok(None) => Whitelist::Absent,
+                Ok(Some(whitelist)) => Whitelist::Is(whitelist),
+                Err(error) => {
+                    let error = Causes(error).to_string();
+                    tracing::warn!(
+                        error,
+                        "which annotations SidecarSets may patch cannot be read, so they may patch none"
+                    );
+                    Whitelist::Unreadable
+                }
+            },
             allow_any_metadata: self.allow_any_metadata,
             revision_exists: if self.check_revisions {
                 self.live.has_revision(set)
@@ -102,25 +115,18 @@ impl SetRules {
         };
         let mut errors = validate_sidecar_set(set, &context);
         errors.extend(old.into_iter().flat_map(|old| validate_update(old, set)));
-        let others = self.live.sets();
+        let others = self.live.to_compare();
         errors.extend(validate_conflicts(set, others.iter().map(Arc::as_ref)));
         errors
     }
 }
 
-fn read_whitelist(cache: &Cache<ConfigMap>) -> Option<PatchWhitelist> {
-    let map = cache.list().into_iter().next()?;
-    let text = map.data.as_ref()?.get(PATCH_POD_METADATA_WHITELIST_KEY)?;
-    let read = PatchWhitelist::parse(text);
-    if let Err(error) = &read {
-        let error = Causes(error).to_string();
-        tracing::warn!(
-            key = PATCH_POD_METADATA_WHITELIST_KEY,
-            error,
-            "which annotations SidecarSets may patch cannot be read, so they may patch none"
-        );
-    }
-    read.ok()
+fn read_whitelist(cache: &Cache<ConfigMap>) -> Result<Option<Arc<PatchWhitelist>>, WhitelistError> {
+    let map = cache.list().into_iter().next();
+    let data = map.as_ref().and_then(|map| map.data.as_ref());
+    let text = data.and_then(|data| data.get(PATCH_POD_METADATA_WHITELIST_KEY));
+    text.map(|text| PatchWhitelist::parse(text).map(Arc::new))
+        .transpose()
 }
 
 /// Adds defaulting, validation and conversion of SidecarSets to a router.

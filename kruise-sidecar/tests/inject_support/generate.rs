@@ -117,6 +117,10 @@ fn sidecar(init: bool) -> impl Strategy<Value = Value> {
             let hot = json!({"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty"});
             some(vec![
                 ("image", Some(json!("image:1"))),
+                (
+                    "ports",
+                    special.then(|| json!([{"name": "http", "containerPort": 80, "protocol": "TCP"}])),
+                ),
                 ("env", env),
                 ("volumeMounts", mounts),
                 ("podInjectPolicy", place.map(Value::from)),

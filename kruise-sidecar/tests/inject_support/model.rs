@@ -125,13 +125,9 @@ pub fn model(sets: &[SidecarSet], pod: &Value) -> Option<Value> {
 
 /// The names of containers of the pod that sidecars replace; `None` if a name is taken.
 fn replaced(sets: &[Value], pod: &Value) -> Option<Vec<String>> {
-    let hashes: Value = match pod["metadata"]["annotations"]["kruise.io/sidecarset-hash"].as_str() {
-        Some(text) => serde_json::from_str(text).unwrap(),
-        None => json!({}),
-    };
     let (mut seen, mut replaced): (Vec<String>, Vec<String>) = Default::default();
     for set in sets {
-        for (field, base, sidecar) in sidecars(set) {
+        for (field, _, sidecar) in sidecars(set) {
             let name = text(&sidecar, "name").to_owned();
             if seen.contains(&name) {
                 return None;
@@ -152,10 +148,8 @@ fn replaced(sets: &[Value], pod: &Value) -> Option<Vec<String>> {
             let Some(held) = held.iter().find(|container| container["name"] == name.as_str()) else {
                 continue;
             };
-            let entry = &hashes[text(&set["metadata"], "name")];
-            let listed = list(&entry["sidecarList"]);
-            let told = !entry.is_null() && (listed.is_empty() || listed.contains(&json!(base)));
-            if !is_injected(held) && !told {
+            let mark = json!({"name": "IS_INJECTED", "value": "true"});
+            if !list(&held["env"]).contains(&mark) {
                 return None;
             }
             replaced.push(name);

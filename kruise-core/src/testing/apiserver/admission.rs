@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use super::kinds::Kind;
 use super::server::Inner;
 use super::status::ApiError;
 use super::store::Key;
-use crate::webhook::{self, HookKind, Router, Rule};
+use crate::webhook::{self, HookKind, Router, Rule, Scope};
 
 pub use crate::webhook::Operation;
 
@@ -112,20 +113,24 @@ impl Inner {
         Ok(review.object)
     }
 
-    /// Asks all hooks of one kind that a router has for such a request, one after another.
+    /// Asks all hooks of one kind that a router has for such a request, one after another. An object that is in several
+    /// scopes of a hook is sent once for each, as by a real server, which has an entry for each.
     async fn route(&self, router: &Router, kind: HookKind, review: &mut Review) -> Result<(), ApiError> {
-        let hooks: Vec<webhook::Hook> = router
-            .hooks()
-            .filter(|(of, hook)| *of == kind && self.wants(hook, review))
-            .map(|(_, hook)| hook.clone())
-            .collect();
-        for hook in hooks {
-            ask(router, &hook, review).await?;
+        for (of, hook) in router.hooks() {
+            if of != kind || !hook.rules.iter().any(|rule| covers(rule, review)) {
+                continue;
+            }
+            for scope in scopes(hook) {
+                if self.is_in(&scope, review) {
+                    let uid = self.reviews.fetch_add(1, Ordering::Relaxed);
+                    ask(router, hook, uid, review).await?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn wants(&self, hook: &webhook::Hook, review: &Review) -> bool {
+    fn is_in(&self, scope: &Scope, review: &Review) -> bool {
         let namespace = match (review.kind.is("", "Namespace"), &*review.namespace) {
             (true, _) => review.object.as_ref().or(review.old.as_ref()).cloned(),
             (false, "") => None,
@@ -137,24 +142,26 @@ impl Inner {
                     .map(|found| (**found).clone())
             }
         };
-        let objects = [&review.object, &review.old];
-        let is_in = |namespaces: &LabelSelector, labels: &LabelSelector| {
-            let namespace = namespace.as_ref();
-            let mut objects = objects.into_iter().flatten();
-            namespace.is_none_or(|namespace| selects(namespaces, namespace))
-                && objects.any(|object| selects(labels, object))
-        };
-        // One that is in several scopes is sent once here, several times by a real server.
-        let is_sent = match &hook.scopes {
-            None => is_in(&hook.namespace_selector, &hook.object_selector),
-            Some(scopes) => {
-                let scopes = scopes.now();
-                let mut scopes = scopes.iter().flat_map(|scopes| scopes.iter());
-                scopes.any(|scope| is_in(&scope.namespaces, &scope.objects))
-            }
-        };
-        is_sent && hook.rules.iter().any(|rule| covers(rule, review))
+        let mut objects = [&review.object, &review.old].into_iter().flatten();
+        namespace.is_none_or(|namespace| selects(&scope.namespaces, &namespace))
+            && objects.any(|object| selects(&scope.objects, object))
     }
+}
+
+/// The entries that a hook has in a webhook configuration.
+fn scopes(hook: &webhook::Hook) -> Vec<Scope> {
+    let Some(scopes) = &hook.scopes else {
+        return vec![Scope {
+            namespaces: hook.namespace_selector.clone(),
+            objects: hook.object_selector.clone(),
+        }];
+    };
+    scopes
+        .now()
+        .iter()
+        .flat_map(|scopes| scopes.iter())
+        .cloned()
+        .collect()
 }
 
 fn covers(rule: &Rule, review: &Review) -> bool {
@@ -199,13 +206,13 @@ pub(crate) fn selects(selector: &LabelSelector, object: &Value) -> bool {
         })
 }
 
-async fn ask(router: &Router, hook: &webhook::Hook, review: &mut Review) -> Result<(), ApiError> {
+async fn ask(router: &Router, hook: &webhook::Hook, uid: u64, review: &mut Review) -> Result<(), ApiError> {
     let kind = &review.kind;
     let body = json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
         "request": {
-            "uid": "00000000-0000-4000-8000-000000000000",
+            "uid": format!("00000000-0000-4000-8000-{uid:012x}"),
             "kind": { "group": kind.group, "version": review.version, "kind": kind.kind },
             "resource": { "group": kind.group, "version": review.version, "resource": kind.plural },
             "subResource": review.subresource,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) state: Mutex<State>,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) hooks: RwLock<Vec<Hook>>,
+    /// How many reviews webhooks were sent, which makes their uids.
+    pub(crate) reviews: AtomicU64,
     pub(crate) observers: RwLock<Vec<Observer>>,
 }
 
@@ -106,6 +109,7 @@ impl Inner {
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
             hooks: RwLock::default(),
+            reviews: AtomicU64::new(0),
             observers: RwLock::default(),
         }
     }

@@ -11,6 +11,10 @@ use crate::runtime::ConfigError;
 pub struct WriterConfig {
     /// How the API server reaches the server.
     pub target: Target,
+    /// How the API server reaches the converters, if not by `target`. A program that reads objects which need converting
+    /// before it is ready wants a Service with `publishNotReadyAddresses` here: through one that has only ready endpoints,
+    /// the first replica could not be reached, and would never become ready. Default: none.
+    pub conversion_target: Option<Target>,
     /// Name of the configuration of mutators. Default: `kruise-mutating-webhook-configuration`.
     pub mutating_name: String,
     /// Name of the configuration of validators. Default: `kruise-validating-webhook-configuration`.
@@ -27,6 +31,7 @@ impl WriterConfig {
     pub fn new(target: Target) -> Self {
         Self {
             target,
+            conversion_target: None,
             mutating_name: "kruise-mutating-webhook-configuration".to_owned(),
             validating_name: "kruise-validating-webhook-configuration".to_owned(),
             interval: Duration::from_secs(60),
@@ -34,9 +39,21 @@ impl WriterConfig {
         }
     }
 
+    /// Where converters are reached.
+    pub(super) fn converter(&self) -> &Target {
+        self.conversion_target.as_ref().unwrap_or(&self.target)
+    }
+
+    /// Every way in which the server is reached.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        [&self.target].into_iter().chain(&self.conversion_target)
+    }
+
     /// Checks that every setting can be used; the error names the one that cannot.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.target.validate()?;
+        for target in self.targets() {
+            target.validate()?;
+        }
         for (field, name) in [
             ("mutating_name", &self.mutating_name),
             ("validating_name", &self.validating_name),

@@ -15,10 +15,12 @@ use crate::runtime::{RunError, Runnable};
 
 /// Longer files are no certificates.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// Where the authority stands; the first that is there counts.
+const AUTHORITY_FILES: [&str; 2] = ["ca.crt", "ca-cert.pem"];
 
 /// Serves `tls.crt` and `tls.key` of a folder and takes over changes. Nothing is written.
 ///
-/// `ca.crt`, if there is one, is the authority that is announced. A pair that does not fit together, as it may be
+/// `ca.crt` (cert-manager's name), else `ca-cert.pem` (OpenKruise's), if there is one, is the authority that is announced. A pair that does not fit together, as it may be
 /// seen in the middle of a change, is passed over until the next look.
 #[derive(Debug)]
 pub struct FolderCertificates {
@@ -101,15 +103,20 @@ fn read(folder: &Path) -> Result<Material, CertificateError> {
         };
         text().map_err(|source| CertificateError::File { file, source })
     };
-    let ca = match file("ca.crt") {
-        Err(CertificateError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            String::new()
+    let mut ca = None;
+    for name in AUTHORITY_FILES {
+        match file(name) {
+            Ok(text) => {
+                ca = Some(text);
+                break;
+            }
+            Err(CertificateError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
-        other => other?,
-    };
+    }
     Ok(Material {
         ca_key: String::new(),
-        ca,
+        ca: ca.unwrap_or_default(),
         key: file("tls.key")?,
         chain: file("tls.crt")?,
     })

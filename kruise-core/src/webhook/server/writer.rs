@@ -57,7 +57,7 @@ impl WebhookReady {
 /// converters for (with the versions that are served only then), each with the authority of the certificates.
 ///
 /// Nothing is written before the server has answered a self-check under that authority, and nothing is written if the
-/// configuration is as it should be. Only the list of webhooks is touched. A configuration for which the router has no
+/// configuration is as it should be. Converters do not wait for scopes: those may be made of objects that need converting. Only the list of webhooks is touched. A configuration for which the router has no
 /// hooks is left alone. Scopes that another replica has announced stay for 30 s even if this one does not know what for.
 ///
 /// Needs the rights `create` on both kinds, `get` and `patch` on the two names and on the names of the definitions. Every replica may run one.
@@ -108,7 +108,7 @@ impl ConfigurationWriter {
         WebhookReady(self.ready.subscribe())
     }
 
-    /// One round: self-check, then the two configurations. Done by the run loop.
+    /// One round: self-check, then the converters, then the two configurations. Done by the run loop.
     ///
     /// Cancellation safe.
     pub async fn write(&self) -> Result<(), WriteError> {
@@ -125,9 +125,13 @@ impl ConfigurationWriter {
     async fn round(&self) -> Result<(), WriteError> {
         let authority = self.certificates.authority().ok_or(WriteError::NoAuthority)?;
         let config = &self.config;
-        let host = config.target.host();
         let provider = self.certificates.provider();
-        self_check(self.server, &host, &authority, provider, config.check_timeout).await?;
+        for target in config.targets() {
+            let host = target.host();
+            self_check(self.server, &host, &authority, provider, config.check_timeout).await?;
+        }
+        // First of all: scopes may be made of objects that the API server cannot read before it knows the converter.
+        let converted = self.bring_conversions(&authority).await;
         for (_, hook) in self.router.hooks() {
             if hook.scopes.as_ref().is_some_and(|scopes| scopes.now().is_none()) {
                 let hook = hook.name.clone();
@@ -155,8 +159,13 @@ impl ConfigurationWriter {
         for (scopes, announced) in scopes {
             scopes.set_announced(announced);
         }
+        converted
+    }
+
+    async fn bring_conversions(&self, authority: &str) -> Result<(), WriteError> {
+        let target = self.config.converter();
         for conversion in self.router.conversions() {
-            let wanted = announce::conversion(conversion, &config.target, &authority);
+            let wanted = announce::conversion(conversion, target, authority);
             self.bring_conversion(conversion, wanted).await?;
         }
         Ok(())

@@ -84,17 +84,10 @@ pub(super) fn default_volume(volume: &mut Object) {
         volume.insert("emptyDir".to_owned(), Value::Object(Map::new()));
     }
     for (source, field, default) in [
-        ("secret", "defaultMode", json!(0o644)),
-        ("configMap", "defaultMode", json!(0o644)),
-        ("downwardAPI", "defaultMode", json!(0o644)),
-        ("projected", "defaultMode", json!(0o644)),
         ("iscsi", "iscsiInterface", json!("default")),
         ("rbd", "pool", json!("rbd")),
         ("rbd", "user", json!("admin")),
         ("rbd", "keyring", json!("/etc/ceph/keyring")),
-        ("azureDisk", "cachingMode", json!("ReadWrite")),
-        ("azureDisk", "kind", json!("Shared")),
-        ("azureDisk", "fsType", json!("ext4")),
         ("scaleIO", "storageMode", json!("ThinProvisioned")),
         ("scaleIO", "fsType", json!("xfs")),
     ] {
@@ -104,13 +97,18 @@ pub(super) fn default_volume(volume: &mut Object) {
     }
     // Pointers, of which the zero is a value.
     for (source, field, default) in [
+        ("secret", "defaultMode", json!(0o644)),
+        ("configMap", "defaultMode", json!(0o644)),
+        ("downwardAPI", "defaultMode", json!(0o644)),
+        ("projected", "defaultMode", json!(0o644)),
+        ("azureDisk", "cachingMode", json!("ReadWrite")),
+        ("azureDisk", "kind", json!("Shared")),
+        ("azureDisk", "fsType", json!("ext4")),
         ("hostPath", "type", json!("")),
         ("azureDisk", "readOnly", json!(false)),
     ] {
-        if let Some(source) = object(volume, source)
-            && source.get(field).is_none_or(Value::is_null)
-        {
-            source.insert(field.to_owned(), default);
+        if let Some(source) = object(volume, source) {
+            fill_absent(source, field, default);
         }
     }
     if let Some(downward) = object(volume, "downwardAPI") {
@@ -119,7 +117,7 @@ pub(super) fn default_volume(volume: &mut Object) {
     if let Some(projected) = object(volume, "projected") {
         for source in objects(projected, "sources") {
             if let Some(token) = object(source, "serviceAccountToken") {
-                fill(token, "expirationSeconds", 3600.into());
+                fill_absent(token, "expirationSeconds", 3600.into());
             }
             object(source, "downwardAPI").into_iter().for_each(default_items);
         }
@@ -143,6 +141,13 @@ fn fill(object: &mut Object, field: &str, value: Value) {
         Some(_) => false,
     };
     if empty {
+        object.insert(field.to_owned(), value);
+    }
+}
+
+/// Sets a field that is absent or `null`.
+fn fill_absent(object: &mut Object, field: &str, value: Value) {
+    if object.get(field).is_none_or(Value::is_null) {
         object.insert(field.to_owned(), value);
     }
 }

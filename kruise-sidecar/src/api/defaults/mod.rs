@@ -4,7 +4,7 @@ mod core;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::container::{Container, SidecarContainer};
+use super::container::{Container, SidecarContainer, Volume};
 use super::hash::{HashForm, hashes};
 use super::names::{SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE};
 use super::sidecarset::SidecarSet;
@@ -42,6 +42,13 @@ pub fn default_sidecar_set(set: &mut SidecarSet, form: HashForm) {
     let annotations = set.metadata.annotations.get_or_insert_default();
     annotations.insert(SIDECARSET_HASH.to_owned(), hashes.hash);
     annotations.insert(SIDECARSET_HASH_WITHOUT_IMAGE.to_owned(), hashes.without_image);
+}
+
+/// The volume with its defaults.
+pub(super) fn with_defaults(volume: &Volume) -> Volume {
+    let mut volume = volume.clone();
+    core::default_volume(&mut volume.0);
+    volume
 }
 
 /// Fills in what is hashed.

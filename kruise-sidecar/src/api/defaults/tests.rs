@@ -137,3 +137,13 @@ fn odd_objects_are_left_alone() {
     assert_eq!(spec["containers"][0]["env"], json!([1, null]));
     assert_eq!(spec["volumes"], json!([{"name": "v", "secret": 1}]));
 }
+
+#[test]
+fn zero_is_a_value_where_go_has_a_pointer() {
+    let volumes = json!([
+        {"name": "a", "secret": {"secretName": "s", "defaultMode": 0}},
+        {"name": "b", "projected": {"defaultMode": 0, "sources": [
+            {"serviceAccountToken": {"path": "t", "expirationSeconds": 0}}]}},
+    ]);
+    assert_eq!(defaulted(json!({ "volumes": volumes }))["volumes"], volumes);
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::object::Object;
-use super::super::quantity::Quantity;
+use super::super::quantity;
 
 /// A field of a Go struct: its name, and when and how it is written.
 pub(super) struct Field(pub(super) &'static str, pub(super) Shape);
@@ -129,7 +129,7 @@ fn push_map(object: &Object, text: &mut String, push: impl Fn(&Value, &mut Strin
     text.push('}');
 }
 
-/// Writes a quantity in its one form; what is none, as it is.
+/// Writes a quantity as Go does; what is none, as it is.
 fn push_quantity(value: &Value, text: &mut String) {
     let amount = match value {
         Value::Null => Some("0".to_owned()),
@@ -137,8 +137,8 @@ fn push_quantity(value: &Value, text: &mut String) {
         Value::Number(amount) => Some(amount.to_string()),
         _ => None,
     };
-    match amount.as_deref().and_then(Quantity::parse) {
-        Some(quantity) => push_text(&quantity.canonical(), text),
+    match amount.as_deref().and_then(quantity::encoded) {
+        Some(amount) => push_text(&amount, text),
         None => push_value(value, text),
     }
 }

@@ -1,13 +1,14 @@
 //! What two sets that may match one pod must not both bring.
 
 use super::super::container::{SidecarContainer, Volume};
+use super::super::defaults::with_defaults;
 use super::super::scope::Scope;
 use super::super::sidecarset::SidecarSet;
 use super::super::words::PatchPolicy;
 use super::error::{Errors, ValidationError, ValidationErrorKind as Kind};
 
-/// Returns what of a set another set has too, where both may match one pod. Both with their defaults. Empty means that
-/// there is no conflict.
+/// Returns what of a set another set has too, where both may match one pod. Their defaults need not be filled in. Empty
+/// means that there is no conflict.
 ///
 /// The set itself, by name, may be among the others. One whose selectors are not valid conflicts with nothing.
 pub fn validate_conflicts<'s>(
@@ -24,38 +25,31 @@ pub fn validate_conflicts<'s>(
             continue;
         }
         let (ours, theirs) = (&set.spec, &other.spec);
-        check_names(
-            "spec.containers",
-            &ours.containers,
-            &theirs.containers,
-            other,
-            &mut errors,
-        );
-        check_names(
-            "spec.initContainers",
-            &ours.init_containers,
-            &theirs.init_containers,
-            other,
-            &mut errors,
-        );
+        for (list, sidecars) in [
+            ("containers", &ours.containers),
+            ("initContainers", &ours.init_containers),
+        ] {
+            let theirs = theirs.containers.iter().chain(&theirs.init_containers);
+            check_names(list, sidecars, theirs, other, &mut errors);
+        }
         check_volumes(&ours.volumes, other, &mut errors);
         check_annotations(set, other, &mut errors);
     }
     errors.0
 }
 
-fn check_names(
-    path: &str,
+/// Names are compared with containers and init containers alike, since a pod has each name once.
+fn check_names<'t>(
+    list: &str,
     ours: &[SidecarContainer],
-    theirs: &[SidecarContainer],
+    theirs: impl Iterator<Item = &'t SidecarContainer> + Clone,
     other: &SidecarSet,
     errors: &mut Errors,
 ) {
     for (index, sidecar) in ours.iter().enumerate() {
-        let taken = theirs.iter().any(|theirs| in_pod(sidecar, theirs));
-        if taken {
+        if theirs.clone().any(|theirs| in_pod(sidecar, theirs)) {
             errors.add(
-                format!("{path}[{index}].name"),
+                format!("spec.{list}[{index}].name"),
                 Kind::ContainerTaken {
                     set: other.name().to_owned(),
                     name: sidecar.name().to_owned(),
@@ -76,7 +70,7 @@ fn in_pod(one: &SidecarContainer, other: &SidecarContainer) -> bool {
 fn check_volumes(ours: &[Volume], other: &SidecarSet, errors: &mut Errors) {
     for (index, volume) in ours.iter().enumerate() {
         let mut theirs = other.spec.volumes.iter();
-        if theirs.any(|theirs| theirs.name() == volume.name() && theirs != volume) {
+        if theirs.any(|theirs| theirs.name() == volume.name() && !is_same(theirs, volume)) {
             errors.add(
                 format!("spec.volumes[{index}]"),
                 Kind::VolumeTaken {
@@ -86,6 +80,11 @@ fn check_volumes(ours: &[Volume], other: &SidecarSet, errors: &mut Errors) {
             );
         }
     }
+}
+
+/// Old releases of OpenKruise stored volumes without their defaults.
+fn is_same(one: &Volume, other: &Volume) -> bool {
+    one == other || with_defaults(one) == with_defaults(other)
 }
 
 /// One key may be patched by both as long as one of them retains what is there, or both merge.

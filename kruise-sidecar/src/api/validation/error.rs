@@ -107,6 +107,17 @@ pub enum ValidationErrorKind {
     /// A port out of bounds.
     #[error("must be a port, 1 to 65535")]
     BadPort,
+    /// A port name that no service can have.
+    #[error(
+        "{0:?} is not a port name: at most 15 lower case letters, digits and single dashes, and at least one letter"
+    )]
+    BadPortName(String),
+    /// A port of the node that two containers of a pod would open.
+    #[error("the port {0} of the node would be opened by two containers of a pod")]
+    HostPortTwice(u64),
+    /// A value that the API server refuses.
+    #[error("must {0}")]
+    Must(&'static str),
     /// A mount of a volume that the set does not have.
     #[error("there is no volume {0:?} in spec.volumes")]
     NoSuchVolume(String),
@@ -128,6 +139,9 @@ pub enum ValidationErrorKind {
     /// A field that an init container may not have.
     #[error("init containers that end can not have it")]
     NotForInit,
+    /// A field that only an init container may have.
+    #[error("only init containers can have it")]
+    OnlyForInit,
     /// A path to a field that can not be read.
     #[error("{0:?} is not metadata.labels['<key>'] or metadata.annotations['<key>']")]
     BadFieldPath(String),
@@ -146,6 +160,15 @@ pub enum ValidationErrorKind {
     /// An annotation that no rule of the whitelist allows.
     #[error("the annotation {0:?} is not allowed by the whitelist")]
     NotWhitelisted(String),
+    /// A whitelist that says nothing that can be understood.
+    #[error("the annotation {0:?} is not allowed, since the whitelist cannot be read")]
+    WhitelistUnreadable(String),
+    /// A text to be merged that is no JSON.
+    #[error("with MergePatchJson the value must be JSON: {0}")]
+    NotJson(String),
+    /// An annotation of a feature that is not there.
+    #[error("canary and base sets are not supported; remove this annotation")]
+    NoCanary,
     /// A sidecar that was not there before.
     #[error("the sidecar {0:?} was not there before; make a new set for it")]
     SidecarAdded(String),

@@ -104,14 +104,14 @@ pub(super) fn required<'o>(holder: &'o Object, path: &str, field: &str, errors: 
     text
 }
 
-/// Checks that a word, if there is one, is one of those that are known.
-pub(super) fn word(
-    holder: &Object,
+/// Checks that a word, if there is one, is one of those that are known. Returns it.
+pub(super) fn word<'o>(
+    holder: &'o Object,
     path: &str,
     field: &str,
     known: &'static [&'static str],
     errors: &mut Errors,
-) {
+) -> &'o str {
     let value = text(holder, path, field, errors);
     if !value.is_empty() && !known.contains(&value) {
         errors.add(
@@ -122,6 +122,29 @@ pub(super) fn word(
             },
         );
     }
+    value
+}
+
+/// Checks that one of the fields that pass is set, and no more; whether that is so.
+pub(super) fn one_of(
+    object: &Object,
+    path: &str,
+    passes: impl Fn(&str) -> bool,
+    errors: &mut Errors,
+) -> bool {
+    let set = object
+        .iter()
+        .filter(|(field, value)| passes(field) && !value.is_null());
+    let count = set.count();
+    if count != 1 {
+        errors.add(path, Kind::NotOne(count));
+    }
+    count == 1
+}
+
+/// Whether a relative path stays in the folder that it starts from. An empty one does.
+pub(super) fn is_inside(path: &str) -> bool {
+    !path.starts_with('/') && path.split('/').all(|step| step != "..")
 }
 
 /// Whether a field is there and holds something.

@@ -6,11 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_core::policy::{Selector, SelectorError};
 use regex::Regex;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::super::sidecarset::SidecarSet;
-use super::super::words::PatchPolicy;
+use super::super::words::{PatchPolicy, or_default};
 use super::error::{Errors, ValidationErrorKind as Kind};
-use super::{ValidationContext, fields, seen_before};
+use super::{ValidationContext, Whitelist, fields, seen_before};
 
 /// Why a whitelist can not be read.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ impl PatchWhitelist {
     pub fn parse(text: &str) -> Result<Self, WhitelistError> {
         #[derive(Deserialize)]
         struct Wire {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "or_default")]
             rules: Vec<WireRule>,
         }
         #[derive(Deserialize)]
@@ -66,7 +67,7 @@ impl PatchWhitelist {
         struct WireRule {
             #[serde(default)]
             selector: Option<LabelSelector>,
-            #[serde(default)]
+            #[serde(default, deserialize_with = "or_default")]
             allowed_annotation_key_exprs: Vec<String>,
         }
         let wire: Wire = serde_json::from_str(text).map_err(WhitelistError::Form)?;
@@ -82,14 +83,15 @@ impl PatchWhitelist {
         Ok(Self(rules.collect::<Result<_, _>>()?))
     }
 
-    fn allows(&self, set: &SidecarSet, key: &str) -> bool {
+    /// Whether a set may patch this key; `None` if no expression is for this set.
+    fn allows(&self, set: &SidecarSet, key: &str) -> Option<bool> {
         let rules = self
             .0
             .iter()
             .filter(|(selector, _)| selector.matches(&set.metadata));
-        rules
-            .flat_map(|(_, expressions)| expressions)
-            .any(|expression| expression.is_match(key))
+        let mut expressions = rules.flat_map(|(_, expressions)| expressions).peekable();
+        expressions.peek()?;
+        Some(expressions.any(|expression| expression.is_match(key)))
     }
 }
 
@@ -111,7 +113,7 @@ pub(super) fn check(set: &SidecarSet, context: &ValidationContext<'_>, errors: &
         if patch.annotations.is_empty() {
             errors.add(&path, Kind::Required);
         }
-        for key in patch.annotations.keys() {
+        for (key, value) in &patch.annotations {
             let path = format!("{path}[{key}]");
             if !fields::is_key(&key.to_lowercase()) {
                 errors.add(&path, Kind::NotAKey(key.clone()));
@@ -119,11 +121,20 @@ pub(super) fn check(set: &SidecarSet, context: &ValidationContext<'_>, errors: &
             if seen_before(&mut seen, key) {
                 errors.add(&path, Kind::Twice);
             }
+            if patch.patch_policy == Some(PatchPolicy::MergePatchJson)
+                && let Err(error) = serde_json::from_str::<IgnoredAny>(value)
+            {
+                errors.add(&path, Kind::NotJson(error.to_string()));
+            }
             let allowed = match context.whitelist {
-                Some(whitelist) => whitelist.allows(set, key),
-                None => context.allow_any_metadata,
+                Whitelist::Is(whitelist) => whitelist.allows(set, key),
+                Whitelist::Absent => None,
+                Whitelist::Unreadable => {
+                    errors.add(path, Kind::WhitelistUnreadable(key.clone()));
+                    continue;
+                }
             };
-            if !allowed {
+            if !allowed.unwrap_or(context.allow_any_metadata) {
                 errors.add(path, Kind::NotWhitelisted(key.clone()));
             }
         }

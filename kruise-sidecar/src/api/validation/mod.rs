@@ -1,10 +1,15 @@
 //! What admission refuses.
 
 mod conflicts;
+mod container;
 mod containers;
 mod error;
 pub(crate) mod fields;
+mod handlers;
 mod metadata;
+mod ports;
+mod resources;
+mod security;
 mod strategy;
 mod volumes;
 
@@ -14,6 +19,7 @@ pub use conflicts::validate_conflicts;
 pub use error::{ValidationError, ValidationErrorKind};
 pub use metadata::{PatchWhitelist, WhitelistError};
 
+use super::names::{SIDECARSET_BASE, SIDECARSET_CANARY};
 use super::scope::is_empty;
 use super::sidecarset::SidecarSet;
 use error::{Errors, ValidationErrorKind as Kind};
@@ -24,12 +30,25 @@ pub const MAX_NAME_LENGTH: usize = 63;
 /// What a set is judged by besides itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ValidationContext<'v> {
-    /// Which annotations sets may patch; `None` if nothing says so, which means none.
-    pub whitelist: Option<&'v PatchWhitelist>,
-    /// Gate `SidecarSetPatchPodMetadataDefaultsAllowed`: without a whitelist, any.
+    /// Which annotations sets may patch.
+    pub whitelist: Whitelist<'v>,
+    /// Gate `SidecarSetPatchPodMetadataDefaultsAllowed`: a set for which no whitelist says anything may patch any annotation.
+    /// Without it, none.
     pub allow_any_metadata: bool,
     /// Whether the revision that `injectionStrategy.revision` names exists; `None` if nobody looked.
     pub revision_exists: Option<bool>,
+}
+
+/// What is known of the whitelist of annotations.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Whitelist<'v> {
+    /// There is none.
+    #[default]
+    Absent,
+    /// There is one that cannot be read. It allows nothing.
+    Unreadable,
+    /// This one.
+    Is(&'v PatchWhitelist),
 }
 
 /// Returns everything that is wrong with a set whose defaults are filled in. Empty means valid.
@@ -38,6 +57,7 @@ pub struct ValidationContext<'v> {
 pub fn validate_sidecar_set(set: &SidecarSet, context: &ValidationContext<'_>) -> Vec<ValidationError> {
     let mut errors = Errors::default();
     check_name(set.name(), &mut errors);
+    check_canary(set, &mut errors);
     let spec = &set.spec;
     match &spec.selector {
         None => errors.add("spec.selector", Kind::Required),
@@ -110,6 +130,19 @@ fn check_name(name: &str, errors: &mut Errors) {
         errors.add("metadata.name", Kind::Required);
     } else if name.len() > MAX_NAME_LENGTH || !name.bytes().all(legal) {
         errors.add("metadata.name", Kind::BadSetName(name.to_owned()));
+    }
+}
+
+/// The canary of another set must not be taken for a set of its own: it would be injected beside the other.
+fn check_canary(set: &SidecarSet, errors: &mut Errors) {
+    let annotations = set.metadata.annotations.as_ref();
+    let value = |key: &str| annotations.and_then(|annotations| annotations.get(key));
+    let is_canary = value(SIDECARSET_CANARY).is_some_and(|value| value == "true");
+    let has_base = value(SIDECARSET_BASE).is_some_and(|value| !value.is_empty());
+    for (key, is_set) in [(SIDECARSET_CANARY, is_canary), (SIDECARSET_BASE, has_base)] {
+        if is_set {
+            errors.add(format!("metadata.annotations[{key}]"), Kind::NoCanary);
+        }
     }
 }
 

@@ -160,3 +160,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_label_with_very_many_values_is_only_asked_to_be_there() {
+    let apps = |count: usize| (0..count).map(|at| app(&format!("app-{at:04}"))).collect();
+    let asked = |count: usize| of(apps(count)).swap_remove(0).0.take();
+    assert_eq!(asked(1001), json!([{"key": "app", "operator": "Exists"}]));
+    let thousand = asked(1000);
+    assert_eq!(thousand[0]["values"].as_array().map(Vec::len), Some(1000));
+}

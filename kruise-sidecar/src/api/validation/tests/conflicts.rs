@@ -67,11 +67,6 @@ fn conflicts_of_namespace_selectors_init_containers_hot_names_and_annotations() 
     assert_eq!(conflicts(team("a"), team("b")), [""; 0]);
     assert_eq!(conflicts(team("a"), team("a")), ["spec.containers[0].name"]);
     let init = json!({"containers": [], "initContainers": [{"name": "c", "image": "i:1"}]});
-    assert_eq!(
-        conflicts(init.clone(), json!({})),
-        [""; 0],
-        "init containers are not compared with containers"
-    );
     assert_eq!(conflicts(init.clone(), init), ["spec.initContainers[0].name"]);
     let hot = json!({"containers": [{"name": "c", "image": "c:1",
         "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e"}}]});
@@ -108,4 +103,34 @@ fn kruise_884_every_other_set_is_looked_at() {
             r#"the set "two" has a container "c" too, and both may match one pod"#
         );
     }
+}
+
+#[test]
+fn a_container_and_an_init_container_of_two_sets_conflict_since_a_pod_has_a_name_once() {
+    let init = set(
+        "one",
+        json!({"containers": [], "initContainers": [{"name": "c", "image": "i:1"}]}),
+    );
+    let plain = set("two", json!({}));
+    assert_eq!(
+        told(&validate_conflicts(&init, [&plain])),
+        ["spec.initContainers[0].name"]
+    );
+    assert_eq!(
+        told(&validate_conflicts(&plain, [&init])),
+        ["spec.containers[0].name"]
+    );
+}
+
+#[test]
+fn volumes_are_compared_with_their_defaults() {
+    let sharing = |name: &str| {
+        json!({"containers": [{"name": name, "image": "c:1"}],
+            "volumes": [{"name": "v", "hostPath": {"path": "/v"}}, {"name": "w"}]})
+    };
+    let mut stored = set("old", sharing("a"));
+    // As OpenKruise 0.9 stored them.
+    stored.spec.volumes = serde_json::from_value(sharing("a")["volumes"].clone()).expect("volumes");
+    let new = set("new", sharing("b"));
+    assert_eq!(told(&validate_conflicts(&new, [&stored])), [""; 0]);
 }

@@ -93,6 +93,7 @@ fn containers_are_judged_as_those_of_one_pod() {
                 "env[0].name",
                 "env[1].name",
                 "env[2].valueFrom",
+                "env[2].valueFrom.fieldRef.fieldPath",
                 "env[3].valueFrom",
             ],
         ),
@@ -127,7 +128,7 @@ fn containers_are_judged_as_those_of_one_pod() {
         ),
         (
             json!({"name": "c", "image": "c", "envFrom": [{"prefix": "x"}, {"secretRef": {}}]}),
-            vec!["envFrom[0]"],
+            vec!["envFrom[0]", "envFrom[1].secretRef.name"],
         ),
     ];
     for (container, fields) in table {
@@ -148,6 +149,18 @@ fn names_are_unique_over_all_containers_hot_ones_as_two() {
         {"name": "m-2", "image": "n:1"},
     ]});
     assert_eq!(wrong(hot), ["spec.containers[1].name"]);
+    let cold = json!({"containers": [
+        {"name": "m", "image": "m:1", "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e"}},
+        {"name": "m", "image": "n:1"},
+    ]});
+    assert_eq!(
+        wrong(cold.clone()),
+        ["spec.containers[1].name"],
+        "an update could not tell them apart"
+    );
+    let mut turned = cold;
+    turned["containers"].as_array_mut().expect("a list").reverse();
+    assert_eq!(wrong(turned), ["spec.containers[1].name"]);
 }
 
 #[test]
@@ -222,26 +235,46 @@ fn annotations_need_a_whitelist() {
     };
     assert_eq!(wrong(&one, any), [""; 0]);
     let read = |text: &str| PatchWhitelist::parse(text).expect("a whitelist");
-    for (text, ok) in [
+    // Whether it is allowed without and with the gate, which decides where no expression is for this set.
+    for (text, without, with) in [
         (
             r#"{"rules": [{"allowedAnnotationKeyExprs": ["^example"]}]}"#,
             true,
+            true,
         ),
-        (r#"{"rules": [{"allowedAnnotationKeyExprs": ["ple.com"]}]}"#, true),
-        (r#"{"rules": [{"allowedAnnotationKeyExprs": ["^other"]}]}"#, false),
+        (
+            r#"{"rules": [{"allowedAnnotationKeyExprs": ["ple.com"]}]}"#,
+            true,
+            true,
+        ),
+        (
+            r#"{"rules": [{"allowedAnnotationKeyExprs": ["^other"]}]}"#,
+            false,
+            false,
+        ),
         (
             r#"{"rules": [{"selector": {"matchLabels": {"a": "b"}}, "allowedAnnotationKeyExprs": ["."]}]}"#,
             false,
+            true,
         ),
-        (r#"{"rules": []}"#, false),
+        (r#"{"rules": []}"#, false, true),
+        (r#"{"rules": null}"#, false, true),
     ] {
         let whitelist = read(text);
-        let context = ValidationContext {
-            whitelist: Some(&whitelist),
-            ..any
-        };
-        assert_eq!(wrong(&one, context).is_empty(), ok, "{text}");
+        for (allow_any_metadata, ok) in [(false, without), (true, with)] {
+            let context = ValidationContext {
+                whitelist: Whitelist::Is(&whitelist),
+                allow_any_metadata,
+                ..any
+            };
+            assert_eq!(wrong(&one, context).is_empty(), ok, "{text} {allow_any_metadata}");
+        }
     }
+    let unreadable = ValidationContext {
+        whitelist: Whitelist::Unreadable,
+        ..any
+    };
+    assert_eq!(wrong(&one, unreadable), [at], "the gate does not help");
     assert_eq!(
         wrong(&set("Now", &["a"]), any),
         ["spec.patchPodMetadata[0].patchPolicy"]
@@ -256,5 +289,46 @@ fn annotations_need_a_whitelist() {
     );
     for text in ["x", r#"{"rules": [{"allowedAnnotationKeyExprs": ["("]}]}"#] {
         PatchWhitelist::parse(text).expect_err("not a whitelist");
+    }
+}
+
+#[test]
+fn json_that_is_to_be_merged_must_be_json() {
+    let any = ValidationContext {
+        allow_any_metadata: true,
+        ..ValidationContext::default()
+    };
+    let wrong = |policy: &str, value: &str| {
+        let patch = json!([{"annotations": {"a": value}, "patchPolicy": policy}]);
+        told(&validate_sidecar_set(
+            &set("s", json!({ "patchPodMetadata": patch })),
+            &any,
+        ))
+    };
+    assert_eq!(
+        wrong("MergePatchJson", "{oops"),
+        ["spec.patchPodMetadata[0].annotations[a]"]
+    );
+    assert_eq!(wrong("MergePatchJson", r#"{"a": 1}"#), [""; 0]);
+    assert_eq!(wrong("Overwrite", "{oops"), [""; 0]);
+}
+
+#[test]
+fn canary_and_base_sets_are_refused() {
+    for (key, value, refused) in [
+        ("apps.kruise.io/sidecarset-canary", "true", true),
+        ("apps.kruise.io/sidecarset-canary", "false", false),
+        ("apps.kruise.io/sidecarset-base", "other", true),
+    ] {
+        let mut set = set("s", json!({}));
+        let annotations = set.metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+        let found = told(&validate_sidecar_set(&set, &ValidationContext::default()));
+        assert_eq!(
+            found == [format!("metadata.annotations[{key}]")],
+            refused,
+            "{key}={value}"
+        );
+        assert_eq!(found.is_empty(), !refused);
     }
 }

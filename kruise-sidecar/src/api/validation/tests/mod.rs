@@ -5,6 +5,7 @@ use super::*;
 
 mod conflicts;
 mod containers;
+mod pods;
 
 /// A set that is valid, changed by a merge patch, with its defaults.
 fn set(name: &str, change: Value) -> SidecarSet {
