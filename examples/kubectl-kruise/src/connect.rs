@@ -28,7 +28,10 @@ impl Connection {
     pub(crate) async fn connect(global: &Global) -> Result<Self> {
         let mut config = without_retry(config(global).await?);
         config.connect_timeout = Some(Duration::from_secs(10));
-        config.read_timeout = global.request_timeout.filter(|limit| !limit.is_zero());
+        // Otherwise the client's own limit counts, which is longer than watches last.
+        if let Some(limit) = global.request_timeout {
+            config.read_timeout = Some(limit).filter(|limit| !limit.is_zero());
+        }
         if let Some(user) = &global.as_user {
             config.auth_info.impersonate = Some(user.clone());
         }

@@ -1,10 +1,13 @@
 //! What went wrong, and what to do about it.
 
 use std::fmt;
+use std::time::Duration;
 
 use kruise_core::runtime::Causes;
 use kube_client::Error as ApiError;
 use kube_core::response::Status;
+
+use crate::output::age;
 
 /// The result of a command.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -15,6 +18,7 @@ pub(crate) struct Failure {
     what: String,
     next: Option<String>,
     broken_pipe: bool,
+    temporary: bool,
 }
 
 impl Failure {
@@ -24,6 +28,7 @@ impl Failure {
             what: what.into(),
             next: None,
             broken_pipe: false,
+            temporary: false,
         }
     }
 
@@ -34,8 +39,31 @@ impl Failure {
         self
     }
 
-    /// A request failed. `doing` completes the sentence "... failed" for errors that say nothing of themselves.
+    /// A request failed. `doing` says which one, for errors whose own text does not.
     pub(crate) fn api(doing: &str, error: &ApiError) -> Self {
+        let temporary = match error {
+            ApiError::Api(status) => status.code == 429 || status.code >= 500,
+            ApiError::Service(_) | ApiError::HyperError(_) | ApiError::ReadEvents(_) => true,
+            _ => false,
+        };
+        Self {
+            temporary,
+            ..Self::of(doing, error)
+        }
+    }
+
+    /// The server has not answered in time.
+    pub(crate) fn late(doing: &str, limit: Duration) -> Self {
+        Self {
+            temporary: true,
+            ..Self::new(format!(
+                "{doing}: the API server has not answered for {}",
+                age(limit)
+            ))
+        }
+    }
+
+    fn of(doing: &str, error: &ApiError) -> Self {
         match error {
             ApiError::Api(status) => Self::status(doing, status),
             ApiError::Service(_) | ApiError::HyperError(_) | ApiError::ReadEvents(_) => {
@@ -65,10 +93,20 @@ impl Failure {
                     "Kruise is not installed in this cluster: apply its CustomResourceDefinitions, or name another cluster with --context.",
                 )
             }
-            409 => failure.next("Somebody else changed it at the same time: look at it, and try again."),
+            409 => failure.next("Somebody else changed it at the same time: check the change, and try again."),
             _ if message.is_empty() => Self::new(format!("{doing}: the server answers {}", status.code)),
             _ => failure,
         }
+    }
+
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// What went wrong, without what to do.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
     }
 
     /// Whether nobody reads what is printed.
@@ -152,6 +190,16 @@ mod tests {
             said(404, "NotFound", "sidecarsets.apps.kruise.io \"logs\" not found"),
             "error: sidecarsets.apps.kruise.io \"logs\" not found"
         );
+    }
+
+    #[test]
+    fn what_the_server_may_answer_later_is_temporary() {
+        let of = |code: u16| {
+            let status = serde_json::from_value(serde_json::json!({"code": code, "message": "no"}));
+            Failure::api("getting", &ApiError::Api(Box::new(status.expect("a status")))).is_temporary()
+        };
+        assert!(of(429) && of(500) && of(503));
+        assert!(!of(403) && !of(404) && !of(409));
     }
 
     #[test]

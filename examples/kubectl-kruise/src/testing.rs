@@ -1,7 +1,10 @@
 //! A server in memory, and command lines against it.
 
+use std::time::Duration;
+
 use clap::Parser as _;
 use kruise_core::testing::apiserver::ApiServer;
+use kube_client::Client;
 use serde_json::Value;
 
 use crate::cli::Cli;
@@ -31,14 +34,31 @@ pub(crate) fn seed(server: &ApiServer, object: Value) {
 
 /// Runs a command line in namespace `shop`: what it prints, and how it fails.
 pub(crate) async fn kruise(server: &ApiServer, line: &str) -> (String, Result<(), String>) {
+    kruise_by(server.client(), line).await
+}
+
+/// The same with a client.
+pub(crate) async fn kruise_by(client: Client, line: &str) -> (String, Result<(), String>) {
+    let mut out = Vec::new();
+    let done = run(client, line, &mut out).await;
+    (String::from_utf8(out).expect("text"), done)
+}
+
+/// What a command line that does not end by itself prints within a time.
+pub(crate) async fn kruise_for(server: &ApiServer, line: &str, limit: Duration) -> String {
+    let mut out = Vec::new();
+    let ended = tokio::time::timeout(limit, run(server.client(), line, &mut out)).await;
+    assert!(ended.is_err(), "{line}: {ended:?}");
+    String::from_utf8(out).expect("text")
+}
+
+async fn run(client: Client, line: &str, out: &mut Vec<u8>) -> Result<(), String> {
     let words = std::iter::once("kubectl-kruise").chain(line.split_whitespace());
     let cli = Cli::try_parse_from(words).expect("the command line is sound");
     let connection = Connection {
-        client: server.client(),
+        client,
         namespace: cli.global.namespace.clone().unwrap_or_else(|| "shop".to_owned()),
     };
-    let mut out = Vec::new();
-    let done = run::online(&cli, &connection, false, &mut out).await;
-    let text = String::from_utf8(out).expect("text");
-    (text, done.map_err(|failure| failure.to_string()))
+    let done = run::online(&cli, &connection, false, out).await;
+    done.map_err(|failure| failure.to_string())
 }

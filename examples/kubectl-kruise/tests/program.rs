@@ -77,7 +77,7 @@ fn errors_are_exit_code_1_and_go_to_standard_error() {
         ("rollout undo scs/logs --to-revision=-1", "error: invalid value"),
         ("nonsense", "error: unrecognized subcommand"),
         ("pull", "error: the following required arguments"),
-        ("get ipj -o xml", "there are: wide, json, yaml, name"),
+        ("get ipj -o xml", "the formats are: wide, json, yaml, name"),
     ] {
         let (code, out, err) = run(line);
         assert_eq!((code, out.as_str()), (Some(1), ""), "{line}");

@@ -140,6 +140,14 @@ impl Snapshot {
                 reason: format!("version {version} is not known"),
             });
         }
+        // As manifests that a tool has written have it.
+        let empty = |status: &Value| status.as_object().is_some_and(serde_json::Map::is_empty);
+        if let Some(fields) = object
+            .as_object_mut()
+            .filter(|set| set.get("status").is_some_and(empty))
+        {
+            fields.remove("status");
+        }
         let set: SidecarSet =
             serde_json::from_value(object).map_err(|source| unreadable(KIND, &name, source))?;
         self.sets.retain(|held| held.name() != set.name());

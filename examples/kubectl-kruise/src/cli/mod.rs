@@ -13,7 +13,7 @@ use kruise_core::api::names::SYSTEM_NAMESPACE;
 pub(crate) use object::{Kind, Objects};
 pub(crate) use pull::{DryRun, Policy, PullFlags};
 
-use crate::output::Format;
+use crate::output::{Format, jsonpath};
 
 /// Explains SidecarSets, steers their rollouts, pulls images on nodes.
 #[derive(Debug, Parser)]
@@ -142,7 +142,7 @@ pub(crate) struct ExplainFlags {
 pub(crate) enum RolloutCommand {
     /// Show how far a rollout is, and wait for its end.
     #[command(
-        after_help = "Exit code 0 if all pods that may be upgraded are, 1 if that cannot come about or --timeout is over.\n\n\
+        after_help = "Exit code 0 if all pods that may be upgraded are, 1 if that can never happen or --timeout has passed.\n\n\
         Examples:\n  \
         kubectl kruise rollout status sidecarset/logs --timeout 10m\n  \
         kubectl kruise rollout status sidecarset logs --watch=false"
@@ -179,9 +179,15 @@ pub(crate) struct StatusFlags {
     #[arg(short = 'w', long, default_value_t = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) watch: bool,
-    /// How long to wait; 0 is for ever.
+    /// How long to wait; 0 means forever.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = object::duration)]
     pub(crate) timeout: Duration,
+    /// Fail if the set is at another revision than this one; 0 means any.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) revision: i64,
+    /// Where revisions are.
+    #[command(flatten)]
+    pub(crate) revisions: RevisionFlags,
 }
 
 /// Where revisions are.
@@ -231,12 +237,14 @@ pub(crate) struct HistoryFlags {
 #[command(after_help = "Examples:\n  \
     kubectl kruise get ipj -A\n  \
     kubectl kruise get nodeimage worker-1 -o yaml\n  \
-    kubectl kruise get scs logs -o jsonpath='{.status.updatedPods}'")]
+    kubectl kruise get scs logs -o jsonpath='{.status.updatedPods}'\n  \
+    kubectl kruise get ipj -o custom-columns=NAME:.metadata.name,IMAGE:.spec.image --sort-by .metadata.name\n  \
+    kubectl kruise get ipj -w")]
 pub(crate) struct GetFlags {
     /// Types and names: `ipj`, `ipj NAME`, `ipj/NAME`, `ipj,ilpj`.
     #[arg(value_name = "TYPE[/NAME]", required = true)]
     pub(crate) objects: Vec<String>,
-    /// wide, json, yaml, name or jsonpath=TEMPLATE.
+    /// wide, json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
     #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
     pub(crate) output: Format,
     /// Only objects with these labels.
@@ -248,10 +256,16 @@ pub(crate) struct GetFlags {
     /// Objects of all namespaces.
     #[arg(short = 'A', long)]
     pub(crate) all_namespaces: bool,
-    /// No line of headers.
+    /// Do not print the header line.
     #[arg(long)]
     pub(crate) no_headers: bool,
-    /// Go on and print what changes.
+    /// Add a column with the labels.
+    #[arg(long)]
+    pub(crate) show_labels: bool,
+    /// Sort by a field, such as .metadata.creationTimestamp.
+    #[arg(long, value_name = "PATH", value_parser = jsonpath::path)]
+    pub(crate) sort_by: Option<String>,
+    /// After listing, print each change.
     #[arg(short = 'w', long)]
     pub(crate) watch: bool,
 }

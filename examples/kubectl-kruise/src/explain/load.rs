@@ -36,25 +36,35 @@ pub(crate) async fn live(client: &Client, names: &[String]) -> Result<Snapshot> 
         .cloned()
         .collect();
     for set in &wanted {
-        let Some(selector) = set
-            .spec
-            .selector
-            .as_ref()
-            .map(selector_text)
-            .filter(|text| !text.is_empty())
-        else {
-            continue;
-        };
-        // A selector that means nothing has no pods.
-        let Ok(scope) = Scope::compile(&set.spec) else {
-            continue;
-        };
-        if scope.needs_namespace_labels() && snapshot.namespaces.is_empty() {
-            namespaces(client, &mut snapshot).await?;
-        }
-        pods(client, &set.spec.namespace, &selector, &mut snapshot).await?;
+        pods_of(client, set, &mut snapshot).await?;
     }
     Ok(snapshot)
+}
+
+/// Reads the pods, and if need be the namespaces, that have to do with a set.
+///
+/// # Errors
+/// A request failed.
+pub(crate) async fn live_set(client: &Client, set: SidecarSet) -> Result<Snapshot> {
+    let mut snapshot = Snapshot::default();
+    pods_of(client, &set, &mut snapshot).await?;
+    snapshot.sets = vec![set];
+    Ok(snapshot)
+}
+
+async fn pods_of(client: &Client, set: &SidecarSet, snapshot: &mut Snapshot) -> Result<()> {
+    let selector = set.spec.selector.as_ref().map(selector_text);
+    let Some(selector) = selector.filter(|text| !text.is_empty()) else {
+        return Ok(());
+    };
+    // A selector that means nothing has no pods.
+    let Ok(scope) = Scope::compile(&set.spec) else {
+        return Ok(());
+    };
+    if scope.needs_namespace_labels() && snapshot.namespaces.is_empty() {
+        namespaces(client, snapshot).await?;
+    }
+    pods(client, &set.spec.namespace, &selector, snapshot).await
 }
 
 async fn namespaces(client: &Client, snapshot: &mut Snapshot) -> Result<()> {
@@ -115,13 +125,20 @@ pub(super) fn files(paths: &[String]) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
-/// Adds what a text of YAML or JSON holds.
+/// Adds what a text holds: YAML documents, or JSON objects one after the other.
 pub(super) fn add(text: &str, source: &str, snapshot: &mut Snapshot) -> Result<()> {
     const NEXT: &str = "It should be the output of: kubectl get sidecarsets,pods,namespaces -A -o yaml";
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let value = Value::deserialize(document).map_err(|error| {
-            Failure::new(format!("{source} is neither YAML nor JSON: {error}")).next(NEXT)
-        })?;
+    let json: serde_json::Result<Vec<Value>> = serde_json::Deserializer::from_str(text).into_iter().collect();
+    let values = match json {
+        Ok(values) => values,
+        Err(_) => serde_yaml::Deserializer::from_str(text)
+            .map(Value::deserialize)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| {
+                Failure::new(format!("{source} is neither YAML nor JSON: {error}")).next(NEXT)
+            })?,
+    };
+    for value in values {
         if value.is_null() {
             continue;
         }

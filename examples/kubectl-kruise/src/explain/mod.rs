@@ -10,7 +10,7 @@ use kruise_core::policy::Selector;
 use kruise_sidecar::explain::{ExplainOptions, Explanation, KnownPod, PodExplanation, Snapshot};
 use serde_json::Value;
 
-pub(crate) use load::live;
+pub(crate) use load::live_set;
 
 use crate::cli::{ExplainFlags, Objects};
 use crate::connect::Connection;
@@ -25,7 +25,7 @@ pub(crate) async fn online(
     out: &mut impl Write,
 ) -> Result<()> {
     let names = Objects::sets(&flags.objects)?;
-    let snapshot = live(&connection.client, &names).await?;
+    let snapshot = load::live(&connection.client, &names).await?;
     tell(flags, namespace, &names, &snapshot, out)
 }
 

@@ -39,9 +39,17 @@ fn a_stream_of_yaml_documents_is_read_and_json_too() {
     let mut snapshot = Snapshot::default();
     add(DUMP, "dump.yaml", &mut snapshot).expect("it is read");
     assert_eq!((snapshot.sets.len(), snapshot.pods.len()), (1, 1));
+    // One after the other, as `kubectl get -o json` several times into one file leaves them.
+    let mut submitted = set();
+    submitted["status"] = json!({});
+    let text = format!(
+        "{submitted:#}\n{}{}",
+        pod("web-1", "shop", "gold"),
+        pod("web-2", "shop", "gold")
+    );
     let mut snapshot = Snapshot::default();
-    add(&set().to_string(), "dump.json", &mut snapshot).expect("it is read");
-    assert_eq!(snapshot.sets.len(), 1);
+    add(&text, "dump.json", &mut snapshot).expect("it is read");
+    assert_eq!((snapshot.sets.len(), snapshot.pods.len()), (1, 2));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::sort;
 use crate::failure::{Failure, Result};
-use crate::output::columns;
+use crate::output::Columns;
 
 /// What of a table is printed.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,9 @@ pub(super) struct Shape {
     pub(super) wide: bool,
     /// A first column of namespaces.
     pub(super) namespaces: bool,
+    /// A last column of labels.
+    pub(super) labels: bool,
+    /// A line of headers above the first row.
     pub(super) headers: bool,
 }
 
@@ -21,20 +25,15 @@ pub(super) struct Shape {
 pub(super) struct Table {
     head: Vec<Column>,
     rows: Vec<Row>,
-    /// The newest resourceVersion that was seen.
-    pub(super) version: String,
 }
 
+/// A table as servers send it. A field may be missing, or null: events of a watch have `columnDefinitions: null` after the first.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sent {
     kind: String,
-    #[serde(default)]
-    metadata: Metadata,
-    #[serde(default)]
-    column_definitions: Vec<Column>,
-    #[serde(default)]
-    rows: Vec<Row>,
+    column_definitions: Option<Vec<Column>>,
+    rows: Option<Vec<Row>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -46,23 +45,31 @@ struct Column {
 
 #[derive(Debug, Deserialize)]
 struct Row {
+    cells: Option<Vec<Value>>,
+    /// The object, or its metadata alone.
     #[serde(default)]
-    cells: Vec<Value>,
-    #[serde(default)]
-    object: Partial,
+    object: Value,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Partial {
-    #[serde(default)]
-    metadata: Metadata,
-}
+impl Row {
+    fn namespace(&self) -> String {
+        let namespace = self.object.pointer("/metadata/namespace");
+        namespace.and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    namespace: String,
-    resource_version: String,
+    /// As kubectl shows labels: `a=b,c=d`.
+    fn labels(&self) -> String {
+        let labels = self.object.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels: Vec<String> = labels
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect();
+        match labels.is_empty() {
+            true => "<none>".to_owned(),
+            false => labels.join(","),
+        }
+    }
 }
 
 impl Table {
@@ -77,19 +84,12 @@ impl Table {
             return Err(Failure::new("the server prints no tables")
                 .next("Ask for data: -o yaml, -o json or -o name."));
         }
-        // A change tells the columns only the first time.
-        if !sent.column_definitions.is_empty() {
-            self.head = sent.column_definitions;
+        // A watch names the columns only in its first event.
+        let head = sent.column_definitions.unwrap_or_default();
+        if !head.is_empty() {
+            self.head = head;
         }
-        let newest = sent
-            .rows
-            .last()
-            .map(|row| row.object.metadata.resource_version.clone());
-        let version = Some(sent.metadata.resource_version).filter(|version| !version.is_empty());
-        if let Some(version) = version.or(newest).filter(|version| !version.is_empty()) {
-            self.version = version;
-        }
-        self.rows.extend(sent.rows);
+        self.rows.extend(sent.rows.unwrap_or_default());
         Ok(())
     }
 
@@ -103,24 +103,35 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The table as text; `prefix` is put before names.
-    pub(super) fn render(&self, shape: &Shape, prefix: Option<&str>) -> String {
+    /// Sorts the rows by a field of their objects.
+    ///
+    /// # Errors
+    /// No object has the field.
+    pub(super) fn sort(&mut self, path: &str) -> Result<()> {
+        sort::by(path, &mut self.rows, |row| &row.object)
+    }
+
+    /// The rows, below their headers if the shape has them; `prefix` is put before names. Columns are at least as wide as before.
+    pub(super) fn render(&self, shape: &Shape, prefix: Option<&str>, columns: &mut Columns) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
         let shown = |column: &Column| shape.wide || column.priority == 0;
-        let mut lines = Vec::new();
+        let mut lines: Vec<Vec<String>> = Vec::new();
         if shape.headers {
             let names = self.head.iter().filter(|column| shown(column));
             let names = names.map(|column| column.name.to_uppercase());
             let namespace = shape.namespaces.then(|| "NAMESPACE".to_owned());
-            lines.push(namespace.into_iter().chain(names).collect());
+            let labels = shape.labels.then(|| "LABELS".to_owned());
+            lines.push(namespace.into_iter().chain(names).chain(labels).collect());
         }
         for row in &self.rows {
-            let namespace = shape.namespaces.then(|| row.object.metadata.namespace.clone());
+            let namespace = shape.namespaces.then(|| row.namespace());
+            let labels = shape.labels.then(|| row.labels());
             let cells = row
                 .cells
                 .iter()
+                .flatten()
                 .zip(&self.head)
                 .filter(|(_, column)| shown(column));
             let cells = cells.map(|(cell, column)| match prefix {
@@ -129,9 +140,9 @@ impl Table {
                 }
                 _ => text(cell),
             });
-            lines.push(namespace.into_iter().chain(cells).collect::<Vec<_>>());
+            lines.push(namespace.into_iter().chain(cells).chain(labels).collect());
         }
-        columns(&lines)
+        columns.render(&lines)
     }
 }
 
@@ -153,8 +164,9 @@ mod tests {
         let mut table = Table::default();
         let sent = json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "9"},
             "columnDefinitions": [{"name": "Name", "priority": 0}, {"name": "TOTAL", "priority": 0}, {"name": "IMAGE", "priority": 1}],
-            "rows": [{"cells": ["web", 3, "nginx"], "object": {"metadata": {"namespace": "shop", "resourceVersion": "5"}}},
-                     {"cells": ["longer", null, "redis\nx"], "object": {"metadata": {"namespace": "bank", "resourceVersion": "7"}}}]});
+            "rows": [{"cells": ["web", 3, "nginx"],
+                      "object": {"metadata": {"namespace": "shop", "labels": {"of": "web", "tier": "gold"}}, "spec": {"n": 10}}},
+                     {"cells": ["longer", null, "redis\nx"], "object": {"metadata": {"namespace": "bank"}, "spec": {"n": 9}}}]});
         table.add(sent).unwrap();
         table
     }
@@ -163,48 +175,67 @@ mod tests {
         Shape {
             wide,
             namespaces,
+            labels: false,
             headers,
         }
+    }
+
+    fn rendered(table: &Table, shape: &Shape) -> String {
+        table.render(shape, None, &mut Columns::default())
     }
 
     #[test]
     fn the_servers_table_is_printed_as_kubectl_prints_it() {
         let table = table();
         assert_eq!(
-            table.render(&shape(false, false, true), None),
+            rendered(&table, &shape(false, false, true)),
             "NAME     TOTAL\nweb      3\nlonger   <none>\n"
         );
         assert_eq!(
-            table.render(&shape(true, true, true), None),
+            rendered(&table, &shape(true, true, true)),
             "NAMESPACE   NAME     TOTAL    IMAGE\nshop        web      3        nginx\nbank        longer   <none>   redis\n"
         );
-        assert!(
-            table
-                .render(&shape(false, false, false), Some("a.b"))
-                .starts_with("a.b/web")
-        );
-        assert_eq!(table.version, "9");
+        let prefixed = table.render(&shape(false, false, false), Some("a.b"), &mut Columns::default());
+        assert!(prefixed.starts_with("a.b/web"));
     }
 
     #[test]
-    fn a_change_keeps_the_columns_and_brings_its_version() {
-        let mut table = table();
-        let change = json!({"kind": "Table", "columnDefinitions": null, "rows": [{"cells": ["web", 4, "nginx"],
-            "object": {"metadata": {"namespace": "shop", "resourceVersion": "12"}}}]});
-        let change = match change {
-            Value::Object(mut fields) => {
-                fields.remove("columnDefinitions");
-                Value::Object(fields)
-            }
-            other => other,
+    fn labels_are_the_last_column() {
+        let labels = Shape {
+            labels: true,
+            ..shape(false, false, true)
         };
-        table.replace(change).unwrap();
-        assert_eq!(table.render(&shape(false, false, false), None), "web   4\n");
-        assert_eq!(table.version, "12");
+        assert_eq!(
+            rendered(&table(), &labels),
+            "NAME     TOTAL    LABELS\nweb      3        of=web,tier=gold\nlonger   <none>   <none>\n"
+        );
     }
 
     #[test]
-    fn what_is_no_table_is_told() {
+    fn rows_are_sorted_by_a_field_of_their_objects() {
+        let mut table = table();
+        table.sort("$['spec']['n']").unwrap();
+        let text = rendered(&table, &shape(false, false, false));
+        assert!(text.starts_with("longer"), "{text}");
+    }
+
+    #[test]
+    fn a_change_keeps_the_columns_and_their_widths() {
+        let mut table = table();
+        let mut columns = Columns::default();
+        table.render(&shape(false, false, true), None, &mut columns);
+        // As API servers send all events of a watch but the first.
+        let change = json!({"kind": "Table", "columnDefinitions": null, "metadata": {"resourceVersion": "12"},
+            "rows": [{"cells": ["web", 4, "nginx"], "object": {"metadata": {"namespace": "shop"}}}]});
+        table.replace(change).unwrap();
+        assert_eq!(
+            table.render(&shape(false, false, false), None, &mut columns),
+            "web      4\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
         let failure = Table::default()
             .add(json!({"kind": "ImagePullJobList", "items": []}))
             .unwrap_err();

@@ -24,12 +24,33 @@ pub(super) fn render(template: &str, value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
-fn fill(pieces: &[Piece], value: &Value, text: &mut String) -> Result<(), String> {
-    let found = |path: &str| {
-        value
-            .query(path)
-            .map_err(|error| format!("jsonpath {path}: {error}"))
+/// Reads a path alone, as `--sort-by` and `custom-columns` take it: `{.a.b}`, `.a.b` or `a.b`.
+pub(crate) fn path(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let inner = match text.strip_prefix('{') {
+        Some(rest) => rest
+            .strip_suffix('}')
+            .ok_or_else(|| "jsonpath: a { has no }".to_owned())?,
+        None => text,
     };
+    let path = match inner.starts_with(['.', '$', '@', '[']) {
+        true => to_rfc(inner)?,
+        false => to_rfc(&format!(".{inner}"))?,
+    };
+    // Says now what is wrong with a filter.
+    values(&path, &Value::Null)?;
+    Ok(path)
+}
+
+/// What a path leads to.
+pub(crate) fn values<'v>(path: &str, value: &'v Value) -> Result<Vec<&'v Value>, String> {
+    value
+        .query(path)
+        .map_err(|error| format!("jsonpath {path}: {error}"))
+}
+
+fn fill(pieces: &[Piece], value: &Value, text: &mut String) -> Result<(), String> {
+    let found = |path: &str| values(path, value);
     for piece in pieces {
         match piece {
             Piece::Text(held) => text.push_str(held),
@@ -47,7 +68,8 @@ fn fill(pieces: &[Piece], value: &Value, text: &mut String) -> Result<(), String
     Ok(())
 }
 
-fn plain(value: &Value) -> String {
+/// A value without quotes.
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

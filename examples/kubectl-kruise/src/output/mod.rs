@@ -1,13 +1,14 @@
 //! Formats of output.
 
-mod jsonpath;
+pub(crate) mod custom;
+pub(crate) mod jsonpath;
 mod text;
 
 use std::io::Write;
 
 use serde_json::Value;
 
-pub(crate) use text::{age, columns};
+pub(crate) use text::{Columns, age, columns};
 
 use crate::failure::{Failure, Result};
 
@@ -24,7 +25,12 @@ pub(crate) enum Format {
     Name,
     /// kubectl's templates.
     JsonPath(String),
+    /// A table of columns that the user names.
+    Custom(Vec<custom::Column>),
 }
+
+/// All formats that there are, for messages.
+const ALL: &str = "wide, json, yaml, name, jsonpath=TEMPLATE, custom-columns=HEADER:PATH,...";
 
 impl Format {
     /// Reads the value of the flag.
@@ -38,13 +44,22 @@ impl Format {
             ("json", "") => Ok(Self::Json),
             ("yaml", "") => Ok(Self::Yaml),
             ("name", "") => Ok(Self::Name),
-            ("jsonpath", "") => Err("write the template behind it: jsonpath='{.metadata.name}'".to_owned()),
+            ("jsonpath", "") => Err("write the template after it: jsonpath='{.metadata.name}'".to_owned()),
             ("jsonpath", template) => jsonpath::check(template).map(|()| Self::JsonPath(template.to_owned())),
-            _ => Err("there are: wide, json, yaml, name, jsonpath=TEMPLATE".to_owned()),
+            ("custom-columns", "") => {
+                Err("write the columns after it: custom-columns=NAME:.metadata.name,IMAGE:.spec.image".to_owned())
+            }
+            ("custom-columns", spec) => custom::parse(spec).map(Self::Custom),
+            ("go-template" | "go-template-file" | "template" | "templatefile", _) => Err(
+                "Go templates need Go's own template engine, which this program does not have; use jsonpath=TEMPLATE or \
+                 custom-columns=HEADER:PATH,... instead"
+                    .to_owned(),
+            ),
+            _ => Err(format!("the formats are: {ALL}")),
         }
     }
 
-    /// Prints a value as JSON, as YAML or through a template; `false` if the format is none of these.
+    /// Prints an object or a list as JSON, as YAML, through a template or in columns; `false` if the format is none of these.
     pub(crate) fn print(&self, value: &Value, out: &mut impl Write) -> Result<bool> {
         match self {
             Self::Default | Self::Wide | Self::Name => return Ok(false),
@@ -67,15 +82,26 @@ impl Format {
                 let text = jsonpath::render(template, value).map_err(Failure::new)?;
                 out.write_all(text.as_bytes())?;
             }
+            Self::Custom(named) => {
+                let items = match value.get("items") {
+                    Some(Value::Array(items)) => items.as_slice(),
+                    _ => std::slice::from_ref(value),
+                };
+                let mut rows = vec![custom::headers(named)];
+                for item in items {
+                    rows.push(custom::row(named, item)?);
+                }
+                out.write_all(columns(&rows).as_bytes())?;
+            }
         }
         Ok(true)
     }
 
-    /// Fails for `-o name` or `-o wide` where there is no such thing.
+    /// Fails if the format is one that the command does not have.
     pub(crate) fn refuse(&self, refused: &[Self]) -> Result<()> {
         match refused.contains(self) {
             true => Err(Failure::new("this command has no such output format")
-                .next("There are json, yaml and jsonpath=TEMPLATE.")),
+                .next("Use json, yaml, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...")),
             false => Ok(()),
         }
     }
@@ -101,6 +127,22 @@ mod tests {
         );
         assert!(Format::parse("jsonpath={.a").unwrap_err().contains('}'));
         assert!(Format::parse("xml").unwrap_err().contains("yaml"));
+        assert!(
+            Format::parse("go-template={{.a}}")
+                .unwrap_err()
+                .contains("jsonpath=")
+        );
+        assert!(Format::parse("custom-columns=").unwrap_err().contains("NAME:"));
+    }
+
+    #[test]
+    fn custom_columns_have_a_row_for_each_object_of_a_list() {
+        let format = Format::parse("custom-columns=N:.n").unwrap();
+        let mut out = Vec::new();
+        format
+            .print(&list(vec![json!({"n": 1}), json!({})]), &mut out)
+            .unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "N\n1\n<none>\n");
     }
 
     #[test]

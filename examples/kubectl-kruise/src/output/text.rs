@@ -2,26 +2,39 @@
 
 use std::time::Duration;
 
-/// Rows in columns, three spaces between them, as kubectl prints tables.
-pub(crate) fn columns(rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+/// Columns that never become narrower, so that rows that are printed later stand below the earlier ones.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    widths: Vec<usize>,
+}
+
+impl Columns {
+    /// Rows as text, three spaces between columns, as kubectl prints tables.
+    pub(crate) fn render(&mut self, rows: &[Vec<String>]) -> String {
+        for row in rows {
+            let columns = self.widths.len().max(row.len());
+            self.widths.resize(columns, 0);
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
         }
+        let mut text = String::new();
+        for row in rows {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&self.widths)
+                .map(|(cell, width)| format!("{cell:width$}", width = *width))
+                .collect();
+            text.push_str(cells.join("   ").trim_end());
+            text.push('\n');
+        }
+        text
     }
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}", width = *width))
-            .collect();
-        text.push_str(cells.join("   ").trim_end());
-        text.push('\n');
-    }
-    text
+}
+
+/// The rows of one table in columns.
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
+    Columns::default().render(rows)
 }
 
 /// A time that has passed, short: `8s`, `2m5s`, `3h`, `4d`.
@@ -44,7 +57,12 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_longest_cell_and_lines_have_no_tail() {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
-        assert_eq!(columns(&[row(["A", "B"]), row(["long", ""])]), "A      B\nlong\n");
+        let mut columns = Columns::default();
+        assert_eq!(
+            columns.render(&[row(["A", "B"]), row(["long", ""])]),
+            "A      B\nlong\n"
+        );
+        assert_eq!(columns.render(&[row(["a", "b"])]), "a      b\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kruise_sidecar::api::names::SIDECARSET_CUSTOM_VERSION;
 use kruise_sidecar::inject::restore;
 use serde_json::Value;
 
-use super::{get_set, no_revisions, revisions};
+use super::{NO_REVISIONS, get_set, revisions};
 use crate::cli::{HistoryFlags, Objects};
 use crate::connect::Connection;
 use crate::failure::{Failure, Result};
@@ -33,10 +33,12 @@ pub(crate) async fn run(flags: &HistoryFlags, connection: &Connection, out: &mut
             );
         }
     }
-    if found.is_empty() {
-        return Err(no_revisions(&set, &flags.revisions.revision_namespace));
-    }
     match &flags.output {
+        Format::Default | Format::Wide if found.is_empty() => {
+            // As kubectl does, this is no failure.
+            writeln!(out, "No rollout history found.")?;
+            eprintln!("{NO_REVISIONS}");
+        }
         Format::Default | Format::Wide => {
             let text = match flags.revision {
                 None => table(&set, &found),

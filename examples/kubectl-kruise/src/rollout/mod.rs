@@ -51,7 +51,5 @@ async fn revisions(client: &Client, namespace: &str, set: &SidecarSet) -> Result
     Ok(revisions)
 }
 
-fn no_revisions(set: &SidecarSet, namespace: &str) -> Failure {
-    Failure::new(format!("sidecarset \"{}\" has no revisions in namespace {namespace}", set.name()))
-        .next("The manager writes them: is it running, and is this its namespace? Name another with --revision-namespace.")
-}
+/// What to do if there are no revisions.
+const NO_REVISIONS: &str = "The manager writes revisions: is it running, and is this its namespace? Name another with --revision-namespace.";

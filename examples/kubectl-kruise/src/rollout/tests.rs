@@ -1,10 +1,16 @@
-use kruise_core::testing::apiserver::ApiServer;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use kruise_core::testing::apiserver::{ApiError, ApiServer};
+use kruise_core::testing::faults::{FaultConfig, Faults};
 use kruise_sidecar::api::{HashForm, SidecarSet, default_sidecar_set};
 use kruise_sidecar::explain::{ExplainOptions, Snapshot};
 use serde_json::{Value, json};
 
 use super::status::{Progress, progress};
-use crate::testing::{kruise, seed, server};
+use crate::testing::{kruise, kruise_by, kruise_for, seed, server};
 
 /// A set with its defaults, at an image.
 fn set(image: &str, strategy: Value) -> SidecarSet {
@@ -144,6 +150,38 @@ async fn undo_writes_nothing_in_a_dry_run_and_to_where_it_is() {
 }
 
 #[tokio::test]
+async fn undo_outlasts_writes_of_the_status_and_gives_up_if_the_set_is_replaced() {
+    for (changed, succeeds) in [("status", true), ("set", false)] {
+        let server = history();
+        let times = Arc::new(AtomicUsize::new(0));
+        let (writer, counted) = (server.clone(), times.clone());
+        // Somebody writes whenever the patch is on its way.
+        server.validate(move |review| {
+            if review.kind() != "SidecarSet" || counted.fetch_add(1, Relaxed) > 2 {
+                return Ok(());
+            }
+            let mut now = stored(&writer);
+            match changed {
+                "status" => now.status.get_or_insert_default().matched_pods += 1,
+                _ => now.metadata.uid = Some("uid-2".to_owned()),
+            }
+            assert!(writer.seed_object(&now));
+            Err(ApiError::conflict(
+                "apps.kruise.io",
+                "sidecarsets",
+                "logs",
+                "the object has been modified",
+            ))
+        });
+        let (_, done) = kruise(&server, "rollout undo scs/logs").await;
+        assert_eq!(done.is_ok(), succeeds, "{changed}: {done:?}");
+        assert!(times.load(Relaxed) > 0);
+        let image = stored(&server).spec.containers[0].image().to_owned();
+        assert_eq!(image == "agent:1", succeeds, "{changed}");
+    }
+}
+
+#[tokio::test]
 async fn without_revisions_or_without_the_set_it_is_told_what_to_look_at() {
     let server = server();
     let (_, done) = kruise(&server, "rollout undo scs/logs").await;
@@ -153,10 +191,11 @@ async fn without_revisions_or_without_the_set_it_is_told_what_to_look_at() {
         "{failure}"
     );
     assert!(server.seed_object(&set("agent:1", json!({}))));
-    for line in ["rollout undo scs/logs", "rollout history scs/logs"] {
-        let (_, done) = kruise(&server, line).await;
-        assert!(done.expect_err(line).contains("--revision-namespace"));
-    }
+    let (_, done) = kruise(&server, "rollout undo scs/logs").await;
+    assert!(done.expect_err("no revisions").contains("--revision-namespace"));
+    // As kubectl does.
+    let (text, done) = kruise(&server, "rollout history scs/logs").await;
+    assert_eq!((text.as_str(), done), ("No rollout history found.\n", Ok(())));
     // Revisions of a set of the same name that was deleted are not this one's.
     let mut foreign = revision(&set("agent:0", json!({})), 1, None);
     foreign["metadata"]["ownerReferences"][0]["uid"] = "uid-0".into();
@@ -263,5 +302,73 @@ async fn status_fails_at_its_timeout_and_asks_once_without_watch() {
     assert!(
         failure.ends_with("kubectl kruise explain sidecarset logs"),
         "{failure}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_is_bound_by_its_timeout_though_the_server_never_answers() {
+    let server = server();
+    assert!(server.seed_object(&set("agent:2", json!({}))));
+    let mut config = FaultConfig::none();
+    config.slow = 1.0;
+    config.slowest = Duration::from_secs(1_000_000);
+    let faults = Faults::new(server, config, 1);
+    let began = tokio::time::Instant::now();
+    let (_, done) = kruise_by(faults.client(), "rollout status sidecarset/logs --timeout=7s").await;
+    assert!(done.expect_err("no answer").contains("timed out waiting"));
+    assert_eq!(began.elapsed().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_goes_on_after_requests_that_fail_for_a_while() {
+    let server = server();
+    let (old, new) = (set("agent:1", json!({})), set("agent:2", json!({})));
+    assert!(server.seed_object(&new));
+    seed(&server, pod("a", &old, true));
+    let mut config = FaultConfig::none();
+    (config.too_many, config.error_before, config.reset_before) = (0.3, 0.3, 0.4);
+    let faults = Faults::new(server.clone(), config, 1);
+    faults.calm();
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        faults.resume();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        seed(&server, pod("a", &new, true));
+        faults.calm();
+    };
+    let client = faults.client();
+    let ((text, done), ()) = tokio::join!(kruise_by(client, "rollout status sidecarset/logs"), script);
+    assert_eq!(done, Ok(()));
+    assert!(text.ends_with("successfully rolled out\n"), "{text}");
+    assert!(faults.injected().len() > 1, "{:?}", faults.injected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_reads_pods_seldom_while_nothing_changes() {
+    let server = server();
+    let (old, new) = (set("agent:1", json!({})), set("agent:2", json!({})));
+    assert!(server.seed_object(&new));
+    seed(&server, pod("a", &old, true));
+    server.clear_requests();
+    kruise_for(&server, "rollout status sidecarset/logs", Duration::from_secs(60)).await;
+    let lists = server
+        .requests()
+        .into_iter()
+        .filter(|logged| logged.uri.contains("/pods"));
+    assert!((5..=13).contains(&lists.count()), "once in five seconds");
+}
+
+#[tokio::test]
+async fn status_of_another_revision_is_an_error() {
+    let server = history();
+    let mut now = stored(&server);
+    now.status.get_or_insert_default().latest_revision = "logs-2".to_owned();
+    assert!(server.seed_object(&now));
+    let (_, done) = kruise(&server, "rollout status scs/logs --revision=2").await;
+    assert_eq!(done, Ok(()));
+    let (_, done) = kruise(&server, "rollout status scs/logs --revision=1").await;
+    assert_eq!(
+        done.expect_err("another"),
+        "error: desired revision (1) is different from the running revision (2)"
     );
 }

@@ -7,10 +7,11 @@ use kruise_core::runtime::Causes;
 use kruise_sidecar::api::SidecarSet;
 use kruise_sidecar::api::names::SIDECARSET_CUSTOM_VERSION;
 use kruise_sidecar::inject::restore;
+use kube_client::Client;
 use kube_client::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{get_set, no_revisions, revisions};
+use super::{NO_REVISIONS, get_set, revisions};
 use crate::cli::{DryRun, Objects, UndoFlags};
 use crate::connect::Connection;
 use crate::failure::{Failure, Result};
@@ -24,10 +25,13 @@ const KEPT: [&str; 5] = [
     "patchPodMetadata",
 ];
 
+/// How often the patch is sent when the controller writes the status at the same time.
+const ATTEMPTS: usize = 10;
+
 /// Goes back to an earlier revision. As with kubectl, the strategy stays as it is.
 ///
 /// # Errors
-/// There is no such revision, or none that differs; or the set changed in the meantime.
+/// There is no such revision, or none that differs; or somebody changes the set at the same time.
 pub(crate) async fn run(flags: &UndoFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     let name = Objects::set(&flags.set.objects)?;
     let set = get_set(&connection.client, &name).await?;
@@ -35,7 +39,10 @@ pub(crate) async fn run(flags: &UndoFlags, connection: &Connection, out: &mut im
     let found = revisions(&connection.client, namespace, &set).await?;
     let full = format!("sidecarset.apps.kruise.io/{name}");
     if found.is_empty() {
-        return Err(no_revisions(&set, namespace));
+        return Err(Failure::new(format!(
+            "sidecarset \"{name}\" has no revisions in namespace {namespace}"
+        ))
+        .next(NO_REVISIONS));
     }
     let (revision, restored) = choose(&set, &found, flags.to_revision)?;
     if restored.spec == set.spec {
@@ -52,14 +59,8 @@ pub(crate) async fn run(flags: &UndoFlags, connection: &Connection, out: &mut im
         DryRun::Server => " (server dry run)",
     };
     if flags.dry_run != DryRun::Client {
-        let params = PatchParams {
-            dry_run: flags.dry_run == DryRun::Server,
-            ..PatchParams::default()
-        };
-        let patch = patch(&set, revision, &restored)?;
-        let api: Api<SidecarSet> = Api::all(connection.client.clone());
-        let patched = api.patch(&name, &params, &Patch::Merge(&patch)).await;
-        patched.map_err(|error| Failure::api("patching the sidecarset", &error))?;
+        let dry_run = flags.dry_run == DryRun::Server;
+        write(&connection.client, &set, revision, &restored, dry_run).await?;
     }
     writeln!(
         out,
@@ -69,10 +70,44 @@ pub(crate) async fn run(flags: &UndoFlags, connection: &Connection, out: &mut im
     if set.spec.update_strategy.paused {
         writeln!(
             out,
-            "It is paused: pods follow after `kubectl kruise rollout resume sidecarset/{name}`."
+            "It is paused: pods are upgraded after `kubectl kruise rollout resume sidecarset/{name}`."
         )?;
     }
     Ok(())
+}
+
+/// Writes what a revision held. A conflict in which only the status changed, as it does all the time during a rollout, is no reason to
+/// give up.
+async fn write(
+    client: &Client,
+    set: &SidecarSet,
+    revision: &ControllerRevision,
+    restored: &SidecarSet,
+    dry_run: bool,
+) -> Result<()> {
+    let api: Api<SidecarSet> = Api::all(client.clone());
+    let params = PatchParams {
+        dry_run,
+        ..PatchParams::default()
+    };
+    let mut now = set.clone();
+    let mut attempts = 1;
+    loop {
+        let patch = patch(&now, revision, restored)?;
+        let error = match api.patch(now.name(), &params, &Patch::Merge(&patch)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let conflict = matches!(&error, kube_client::Error::Api(status) if status.is_conflict());
+        if !conflict || attempts == ATTEMPTS {
+            return Err(Failure::api("patching the sidecarset", &error));
+        }
+        now = get_set(client, set.name()).await?;
+        if now.metadata.uid != set.metadata.uid || now.metadata.generation != set.metadata.generation {
+            return Err(Failure::api("patching the sidecarset", &error));
+        }
+        attempts += 1;
+    }
 }
 
 /// The revision of a number; for 0 the last one that differs from what the set is.
