@@ -117,7 +117,7 @@ fn examples_p10_to_p12_the_budget_names_the_pods_that_are_down() {
     assert_eq!(of(&told, Verdict::Updating), [2, 3]);
     assert_eq!(
         why(&told, 5),
-        "maxUnavailable allows 3, and 3 are down: shop/p0002, shop/p0003 and 1 upgraded now"
+        "maxUnavailable allows 3, and 3 are unavailable: shop/p0002, shop/p0003 and 1 upgraded now"
     );
 
     let told = now(strategy(), &under_way(4, 1, 10));

@@ -22,6 +22,26 @@ fn told(spec: Value, objects: impl IntoIterator<Item = Value>) -> Explanation {
     snapshot.explain_set(&set, &ExplainOptions::default())
 }
 
+#[test]
+fn numbers_and_their_verbs_agree() {
+    let without = |name: &str| {
+        let metadata = json!({"name": name, "annotations": {"kruise.io/sidecarset-injected-list": null}});
+        pod(json!({ "metadata": metadata }))
+    };
+    let warned = |told: &Explanation, text: &str| told.problems.iter().any(|problem| problem.text == text);
+    let single = told(json!({}), [without("a")]);
+    assert!(warned(&single, "1 pod was created without the sidecars"), "{:?}", single.problems);
+    let several = told(json!({}), [without("a"), without("b")]);
+    assert!(warned(&several, "2 pods were created without the sidecars"));
+    // The default budget of one pod.
+    let waits = told(json!({}), ["a", "b"].map(|name| pod(json!({"metadata": {"name": name}}))));
+    let reasons: Vec<&str> = waits.pods.iter().map(|pod| pod.reason.as_str()).collect();
+    assert!(
+        reasons.contains(&"maxUnavailable allows 1, and 1 is unavailable: 1 pod upgraded now"),
+        "{reasons:?}"
+    );
+}
+
 fn one(spec: Value, object: Value) -> PodExplanation {
     let told = told(spec, [object]);
     told.pods.into_iter().next().expect("the pod is told")
@@ -60,7 +80,7 @@ fn pods_that_the_set_does_not_upgrade_are_told_why_not() {
             json!({}),
             json!({"metadata": {"labels": {"app": "db"}}}),
             Verdict::NoLongerSelected,
-            "spec.selector does not fit",
+            "spec.selector no longer matches",
         ),
         (
             json!({}),
@@ -246,7 +266,7 @@ fn a_set_that_no_admission_has_seen_is_explained_with_a_warning() {
         told.problems
             .iter()
             .any(|problem| problem.severity == Severity::Warning
-                && problem.text.contains("no admission webhook has seen it"))
+                && problem.text.contains("it has not passed the admission webhook"))
     );
     assert_eq!(told.pods[0].verdict, Verdict::Next);
 }
@@ -316,12 +336,12 @@ SidecarSet logs: 0 of 3 pods updated, 1 upgraded next, 2 kept by partition
   strategy:     RollingUpdate
   partition:    34% of 3 = 2 stay as they are
   budget:       maxUnavailable 1, none is unavailable
-  note:         its controller has not seen the last change: generation 1, observed 0
+  note:         the controller has not seen the last change: generation 1, observed 0
 
 #   NAMESPACE   POD     VERDICT             WHY
 1   shop        p0000   next                it is the next in order, and maxUnavailable allows one more
-2   shop        p0001   kept by partition   it is one of the last 2 in order, which spec.updateStrategy.partition keeps as they are
-3   shop        p0002   kept by partition   it is one of the last 2 in order, which spec.updateStrategy.partition keeps as they are
+2   shop        p0001   kept by partition   it is one of the last 2 in order, which spec.updateStrategy.partition leaves as they are
+3   shop        p0002   kept by partition   it is one of the last 2 in order, which spec.updateStrategy.partition leaves as they are
 ";
     assert_eq!(narrow, expected);
     let wide = told.table(true).to_string();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kruise_core::manager::without_retry;
 use kruise_core::runtime::Causes;
-use kube_client::config::{KubeConfigOptions, Kubeconfig};
+use kube_client::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_client::{Client, Config};
 
 use crate::cli::Global;
@@ -55,11 +55,7 @@ async fn config(global: &Global) -> Result<Config> {
         cluster: global.cluster.clone(),
         user: global.user.clone(),
     };
-    let file = match &global.kubeconfig {
-        Some(path) => Kubeconfig::read_from(Path::new(path)),
-        None => Kubeconfig::read(),
-    };
-    match file {
+    match kubeconfig(global) {
         Ok(file) => {
             let config = Config::from_custom_kubeconfig(file, &options).await;
             config.map_err(|error| {
@@ -81,5 +77,16 @@ async fn config(global: &Global) -> Result<Config> {
             }
             Err(Failure::new(format!("no cluster to talk to: {}", Causes(&error))).next(NEXT))
         }
+    }
+}
+
+/// Reads the file that is meant.
+///
+/// # Errors
+/// There is none, or it is not one.
+pub(crate) fn kubeconfig(global: &Global) -> std::result::Result<Kubeconfig, KubeconfigError> {
+    match &global.kubeconfig {
+        Some(path) => Kubeconfig::read_from(Path::new(path)),
+        None => Kubeconfig::read(),
     }
 }

@@ -18,6 +18,10 @@ pub(crate) async fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if args.first().is_some_and(|program| complete::is_asked(program)) {
         return end(complete::answer(args.split_off(1), &mut out));
     }
+    match complete::answer_shell(&args) {
+        Ok(false) => {}
+        answered => return end(answered.map(|_| ())),
+    }
     let parsed = command().try_get_matches_from(args);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
@@ -54,9 +58,7 @@ pub(crate) fn command() -> clap::Command {
 async fn dispatch(cli: Cli, out: &mut impl Write) -> Result<()> {
     match &cli.command {
         Command::Completion { shell } => {
-            // The program that is completed is the one on the PATH.
-            clap_complete::generate(*shell, &mut Cli::command(), "kubectl-kruise", out);
-            Ok(())
+            complete::script(&shell.to_string(), out)
         }
         Command::Version(flags) => version::run(flags, &cli.global, out).await,
         Command::Explain(flags) if !flags.files.is_empty() => {

@@ -116,7 +116,7 @@ fn help_teaches_and_versions_and_completions_need_no_cluster() {
         ("pull nginx --dry-run -o yaml", "kind: ImagePullJob"),
         ("completion bash", "kubectl-kruise"),
         ("completion zsh", "#compdef kubectl-kruise"),
-        ("completion fish", "complete -c kubectl-kruise"),
+        ("completion fish", "--command kubectl-kruise"),
         ("completion powershell", "Register-ArgumentCompleter"),
     ] {
         let (code, out, err) = run(line);

@@ -48,7 +48,7 @@ pub(super) fn matched(
     let selected = target
         .scope()
         .is_ok_and(|scope| scope.matches(&facts, &**pod).is_ok());
-    let anew = "delete it, and the pod that is made instead gets it";
+    let anew = "delete it, and its replacement gets it";
     Err(match unmatched {
         Unmatched::Scope(Mismatch::Labels | Mismatch::NoSelector) if !injected => return Ok(false),
         Unmatched::Terminating | Unmatched::Finished | Unmatched::BadSelector if !injected && !selected => {
@@ -59,24 +59,24 @@ pub(super) fn matched(
         Unmatched::BadSelector => (Verdict::InvalidSet, "a selector of the set is not valid".to_owned()),
         Unmatched::Scope(Mismatch::Namespace) => (
             Verdict::OtherNamespace,
-            format!("its labels fit, and the set is not for namespace {namespace}"),
+            format!("its labels match, but the set is not for namespace {namespace}"),
         ),
         Unmatched::Scope(Mismatch::NamespaceUnknown) => (
             Verdict::NamespaceUnknown,
-            format!("spec.namespaceSelector asks for labels of namespace {namespace}, which are not known"),
+            format!("spec.namespaceSelector needs the labels of namespace {namespace}, which are not known"),
         ),
         Unmatched::Scope(_) => (
             Verdict::NoLongerSelected,
-            "the set was injected, and spec.selector does not fit its labels any more: its containers stay as they are"
+            "the set was injected, but spec.selector no longer matches its labels: its containers stay as they are"
                 .to_owned(),
         ),
         Unmatched::NotInjected => (
             Verdict::NotInjected,
-            format!("the set was not injected when it was created, and no pod that runs can get containers: {anew}"),
+            format!("it was created without the sidecars, and a running pod cannot get new containers: {anew}"),
         ),
         Unmatched::NoContainer(name) => (
             Verdict::LacksContainer,
-            format!("it has no container {name}, and no pod that runs can get one: {anew}"),
+            format!("it has no container {name}, and a running pod cannot get a new one: {anew}"),
         ),
         other => (Verdict::LacksContainer, format!("{other}: {anew}")),
     })
@@ -116,7 +116,7 @@ impl Judge<'_> {
             Planned::Update(Reason::NotAvailable) => (
                 Verdict::Next,
                 format!(
-                    "it is not available anyway ({}), so it costs no budget",
+                    "it is unavailable anyway ({}), so it costs no budget",
                     trouble(self.target, known)
                 ),
             ),
@@ -134,18 +134,19 @@ impl Judge<'_> {
             Hold::NotSelected => (
                 Verdict::NotSelected,
                 format!(
-                    "spec.updateStrategy.selector ({}) does not fit its labels",
+                    "spec.updateStrategy.selector ({}) does not match its labels",
                     self.selector
                 ),
             ),
             Hold::Partition { kept } => (
                 Verdict::KeptByPartition,
                 format!(
-                    "it is one of the last {kept} in order, which spec.updateStrategy.partition keeps as they are"
+                    "it is one of the last {kept} in order, which spec.updateStrategy.partition leaves as they are"
                 ),
             ),
             Hold::Budget { limit, down } => {
-                let mut why = format!("maxUnavailable allows {limit}, and {down} are down");
+                let are = if *down == 1 { "is" } else { "are" };
+                let mut why = format!("maxUnavailable allows {limit}, and {down} {are} unavailable");
                 let names: Vec<String> = self.unavailable.iter().map(|one| one.pod.clone()).collect();
                 match (names.is_empty(), self.next) {
                     (true, next) => why.push_str(&format!(": {} upgraded now", count(next, "pod"))),
@@ -156,7 +157,7 @@ impl Judge<'_> {
             }
             Hold::Obstacle(Obstacle::NotUpdate) => (
                 Verdict::NotUpdate,
-                "spec.updateStrategy.type is NotUpdate: only new pods get what the set has".to_owned(),
+                "spec.updateStrategy.type is NotUpdate: only new pods get the current containers".to_owned(),
             ),
             Hold::Obstacle(Obstacle::BadStrategy) => {
                 (Verdict::InvalidSet, "spec.updateStrategy is not valid".to_owned())
@@ -175,11 +176,11 @@ impl Judge<'_> {
 
     fn immutable(&self, known: &KnownPod) -> String {
         const CURE: &str =
-            "only images can change while a pod runs: delete it, and the pod that is made instead has it";
+            "only images can change while a pod runs: delete it, and its replacement gets the change";
         let which = known.object.as_ref().map(|object| differences(self.set, object));
         match which.as_deref() {
             None => format!("more than images differs, and {CURE}"),
-            Some([]) => format!("more than images has changed in the set since it was injected, and {CURE}"),
+            Some([]) => format!("more than images has changed in the set since injection, and {CURE}"),
             Some(found) => format!("container {} differs from the set's, and {CURE}", some(found)),
         }
     }

@@ -45,15 +45,25 @@ pub(super) fn find(
     }
     hash(set, form, &mut add);
     strategy(explanation, set, &mut add);
-    for (verdict, text) in [
+    for (verdict, one, several) in [
         (
             Verdict::NotUpgradable,
+            "differs in more than images and is not upgraded",
             "differ in more than images and are not upgraded",
         ),
-        (Verdict::NotInjected, "were created without the sidecars"),
-        (Verdict::LacksContainer, "lack a container that the set got later"),
+        (
+            Verdict::NotInjected,
+            "was created without the sidecars",
+            "were created without the sidecars",
+        ),
+        (
+            Verdict::LacksContainer,
+            "lacks a container that the set got later",
+            "lack a container that the set got later",
+        ),
         (
             Verdict::NamespaceUnknown,
+            "is in a namespace whose labels are not known",
             "are in namespaces whose labels are not known",
         ),
     ] {
@@ -63,6 +73,7 @@ pub(super) fn find(
             .filter(|pod| pod.verdict == verdict)
             .count();
         if pods > 0 {
+            let text = if pods == 1 { one } else { several };
             add(Severity::Warning, format!("{} {text}", count(pods, "pod")));
         }
     }
@@ -76,14 +87,14 @@ fn hash(set: &SidecarSet, form: HashForm, add: &mut impl FnMut(Severity, String)
         None => add(
             Severity::Warning,
             format!(
-                "it has no annotation {SIDECARSET_HASH}, so no admission webhook has seen it: the hash is worked out here"
+                "it has no annotation {SIDECARSET_HASH}, so it has not passed the admission webhook: the hash is computed here"
             ),
         ),
         Some(held) if held != own.hash => add(
             Severity::Warning,
             format!(
-                "its annotation {SIDECARSET_HASH} is not the hash of its containers: it was written past admission, or by a \
-                 release that hashes otherwise; what the annotation says counts"
+                "its annotation {SIDECARSET_HASH} is not the hash of its containers: it was written without admission, or by a \
+                 release that hashes differently; the annotation is used"
             ),
         ),
         Some(_) => {}
@@ -108,7 +119,7 @@ fn strategy(explanation: &Explanation, set: &SidecarSet, add: &mut impl FnMut(Se
     if old > 0 && strategy.max_unavailable.means == Some(0) {
         add(
             Severity::Warning,
-            "maxUnavailable comes to 0, so no pod that is available is ever upgraded".to_owned(),
+            "maxUnavailable comes to 0, so no available pod is ever upgraded".to_owned(),
         );
     }
     if set.spec.injection_strategy.paused {
@@ -126,7 +137,7 @@ fn strategy(explanation: &Explanation, set: &SidecarSet, add: &mut impl FnMut(Se
             add(
                 Severity::Note,
                 format!(
-                    "spec.injectionStrategy.revision: new pods get the state {which}, and may have to be upgraded"
+                    "spec.injectionStrategy.revision: new pods get revision {which} and may need an upgrade"
                 ),
             );
         }
@@ -139,7 +150,7 @@ fn strategy(explanation: &Explanation, set: &SidecarSet, add: &mut impl FnMut(Se
         add(
             Severity::Note,
             format!(
-                "its controller has not seen the last change: generation {generation}, observed {observed}"
+                "the controller has not seen the last change: generation {generation}, observed {observed}"
             ),
         );
     }

@@ -78,6 +78,32 @@ impl Kind {
         })
     }
 
+    /// All kinds.
+    pub(crate) fn all() -> &'static [Self] {
+        &KINDS
+    }
+
+    /// The kinds that `pull` creates.
+    pub(crate) fn jobs() -> Vec<&'static Self> {
+        let is_job = |kind: &&Self| kind.kind.ends_with("PullJob");
+        KINDS.iter().filter(is_job).collect()
+    }
+
+    /// The kind whose objects are named as nodes are.
+    pub(crate) fn nodes() -> Vec<&'static Self> {
+        KINDS.iter().filter(|kind| kind.kind == "NodeImage").collect()
+    }
+
+    /// The singular and the short names.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.singular).chain(self.short.iter().copied())
+    }
+
+    /// As users write it before a slash.
+    pub(crate) fn singular(&self) -> &'static str {
+        self.singular
+    }
+
     /// Singular and group, as names of objects begin.
     pub(crate) fn full(&self) -> String {
         format!("{}.{GROUP}", self.singular)
