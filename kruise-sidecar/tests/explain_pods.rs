@@ -30,11 +30,18 @@ fn numbers_and_their_verbs_agree() {
     };
     let warned = |told: &Explanation, text: &str| told.problems.iter().any(|problem| problem.text == text);
     let single = told(json!({}), [without("a")]);
-    assert!(warned(&single, "1 pod was created without the sidecars"), "{:?}", single.problems);
+    assert!(
+        warned(&single, "1 pod was created without the sidecars"),
+        "{:?}",
+        single.problems
+    );
     let several = told(json!({}), [without("a"), without("b")]);
     assert!(warned(&several, "2 pods were created without the sidecars"));
     // The default budget of one pod.
-    let waits = told(json!({}), ["a", "b"].map(|name| pod(json!({"metadata": {"name": name}}))));
+    let waits = told(
+        json!({}),
+        ["a", "b"].map(|name| pod(json!({"metadata": {"name": name}}))),
+    );
     let reasons: Vec<&str> = waits.pods.iter().map(|pod| pod.reason.as_str()).collect();
     assert!(
         reasons.contains(&"maxUnavailable allows 1, and 1 is unavailable: 1 pod upgraded now"),

@@ -57,9 +57,7 @@ pub(crate) fn command() -> clap::Command {
 
 async fn dispatch(cli: Cli, out: &mut impl Write) -> Result<()> {
     match &cli.command {
-        Command::Completion { shell } => {
-            complete::script(&shell.to_string(), out)
-        }
+        Command::Completion { shell } => complete::script(&shell.to_string(), out),
         Command::Version(flags) => version::run(flags, &cli.global, out).await,
         Command::Explain(flags) if !flags.files.is_empty() => {
             explain::offline(flags, cli.global.namespace.as_deref(), out)

@@ -41,7 +41,9 @@ pub(crate) fn answer(words: Vec<OsString>, out: &mut impl Write) -> Result<()> {
         return Ok(());
     }
     let last = words.len();
-    let flags = words.last().is_none_or(|word| word.to_string_lossy().starts_with('-'));
+    let flags = words
+        .last()
+        .is_none_or(|word| word.to_string_lossy().starts_with('-'));
     let line: Vec<OsString> = std::iter::once(OsString::from(PROGRAM)).chain(words).collect();
     let mut command = command(line.get(..last).unwrap_or_default());
     for candidate in clap_complete::engine::complete(&mut command, line, last, None)? {
@@ -68,7 +70,10 @@ pub(crate) fn answer(words: Vec<OsString>, out: &mut impl Write) -> Result<()> {
 /// The shell is not known, or nobody reads.
 pub(crate) fn answer_shell(args: &[OsString]) -> Result<bool> {
     // `PROGRAM -- kubectl-kruise WORD...`, of which the last is being completed.
-    let words = args.get(2..args.len().saturating_sub(1)).unwrap_or_default().to_vec();
+    let words = args
+        .get(2..args.len().saturating_sub(1))
+        .unwrap_or_default()
+        .to_vec();
     let asked = CompleteEnv::with_factory(move || command(&words)).var(VARIABLE);
     let answered = asked.try_complete(args.iter().cloned(), None);
     answered.map_err(|error| Failure::new(error.to_string()))
@@ -100,12 +105,16 @@ fn with_names(command: Command, context: &Context) -> Command {
     if global {
         let (namespaces, contexts) = (context.clone(), context.clone());
         command = command
-            .mut_arg("namespace", |arg| arg.add(completer(move |_| namespaces.namespaces())))
+            .mut_arg("namespace", |arg| {
+                arg.add(completer(move |_| namespaces.namespaces()))
+            })
             .mut_arg("context", |arg| arg.add(completer(move |_| contexts.contexts())));
     }
     if present(&command, "objects") {
         let context = context.clone();
-        command = command.mut_arg("objects", |arg| arg.add(completer(move |word| context.objects(word))));
+        command = command.mut_arg("objects", |arg| {
+            arg.add(completer(move |word| context.objects(word)))
+        });
     }
     if present(&command, "follow") {
         let (jobs, nodes) = (context.clone(), context.clone());
@@ -169,7 +178,10 @@ mod tests {
         let path = file.path().to_string_lossy();
         let words = ["get", "ipj", "--kubeconfig", &path, "--context", ""];
         assert_eq!(answered(&words), "east\nwest\n:4\n");
-        assert_eq!(answered(&["--kubeconfig", &path, "get", "--context=e"]), "--context=east\n:4\n");
+        assert_eq!(
+            answered(&["--kubeconfig", &path, "get", "--context=e"]),
+            "--context=east\n:4\n"
+        );
     }
 
     #[test]
