@@ -12,7 +12,7 @@
 //! * [`budget`] — how many may be unavailable at once.
 //! * [`partition`] — how many stay at the old revision, and which way that moves the others.
 //! * [`select`] — label selectors, compiled once.
-//! * [`rank`] — the default order of pods.
+//! * [`rank`] — the default order of pods; [`Ranking`] keeps it from one plan to the next.
 //! * [`priority`] — `priorityStrategy`: weights, and numbers in labels.
 //! * [`scatter`] — `scatterStrategy`: pods with equal labels are kept apart.
 //! * [`rollout`] — all of them together.
@@ -57,6 +57,7 @@ pub mod member;
 pub mod partition;
 pub mod priority;
 pub mod rank;
+mod ranking;
 pub mod rollout;
 pub mod scatter;
 pub mod select;
@@ -66,6 +67,7 @@ pub use member::{Labels, Member};
 pub use partition::Move;
 pub use priority::{Priority, UpdatePriorityStrategy};
 pub use rank::{PodRank, PodStanding};
+pub use ranking::Ranking;
 pub use rollout::{Plan, Rollout, Verdict};
 pub use scatter::{Scatter, ScatterTerm};
 pub use select::{Selector, SelectorError};
