@@ -21,7 +21,12 @@ type Answer = fn() -> ApiError;
 
 /// As long as the number is above zero, writes of a resource (`pods`, `pods/status`) are answered with an error, of one object
 /// or of all, and counted down.
-fn fail(world: &World, resource: &'static str, name: Option<&'static str>, answer: Answer) -> Arc<AtomicUsize> {
+fn fail(
+    world: &World,
+    resource: &'static str,
+    name: Option<&'static str>,
+    answer: Answer,
+) -> Arc<AtomicUsize> {
     let left = Arc::new(AtomicUsize::new(usize::MAX));
     let counter = left.clone();
     world.server.validate(move |review| {
@@ -49,7 +54,11 @@ async fn a_revision_that_is_refused_is_told_and_nothing_is_upgraded_before_it_is
         ApiError::forbidden("apps", "controllerrevisions", "logs", "no quota")
     });
     world.image("agent:v2").await;
-    assert!(world.told().contains(&"logs FailedRevision".to_owned()), "{:?}", world.told());
+    assert!(
+        world.told().contains(&"logs FailedRevision".to_owned()),
+        "{:?}",
+        world.told()
+    );
     assert_eq!(world.upgrades(), 0);
     left.store(0, Ordering::SeqCst);
     pass(1000.0).await;
@@ -59,10 +68,9 @@ async fn a_revision_that_is_refused_is_told_and_nothing_is_upgraded_before_it_is
 
 #[tokio::test(start_paused = true)]
 async fn a_revision_that_only_has_to_be_tried_again_is_not_told() {
-    for answer in [
-        (|| ApiError::too_many_requests(1)) as Answer,
-        || ApiError::conflict("apps", "controllerrevisions", "logs", "busy"),
-    ] {
+    for answer in [(|| ApiError::too_many_requests(1)) as Answer, || {
+        ApiError::conflict("apps", "controllerrevisions", "logs", "busy")
+    }] {
         let (world, _controller) = World::with_pods(json!({}), 1).await;
         let left = fail(&world, "controllerrevisions", None, answer);
         left.store(3, Ordering::SeqCst);
@@ -70,7 +78,11 @@ async fn a_revision_that_only_has_to_be_tried_again_is_not_told() {
         pass(60.0).await;
         world.settle().await;
         assert_eq!(world.counts("logs"), (1, 1, 1, 1));
-        assert!(!world.told().contains(&"logs FailedRevision".to_owned()), "{:?}", world.told());
+        assert!(
+            !world.told().contains(&"logs FailedRevision".to_owned()),
+            "{:?}",
+            world.told()
+        );
     }
 }
 
@@ -102,7 +114,8 @@ async fn a_name_of_a_revision_that_is_taken_is_counted_in_the_status() {
 async fn conditions_that_can_not_be_written_are_tried_ever_less_often() {
     let (world, _controller) = World::with_pods(json!({}), 3).await;
     let left = fail(&world, "pods/status", None, || ApiError::internal("broken"));
-    let env = json!({"containers": [{"name": "agent", "image": "agent:v1", "env": [{"name": "A", "value": "1"}]}]});
+    let env =
+        json!({"containers": [{"name": "agent", "image": "agent:v1", "env": [{"name": "A", "value": "1"}]}]});
     world.patch_set("logs", env).await;
     pass(600.0).await;
     // Every half second would be 3600.
@@ -110,7 +123,10 @@ async fn conditions_that_can_not_be_written_are_tried_ever_less_often() {
     left.store(0, Ordering::SeqCst);
     pass(1000.0).await;
     let conditions = world.pod("web-0")["status"]["conditions"].clone();
-    assert!(conditions.to_string().contains("SidecarSetUpgradable"), "{conditions}");
+    assert!(
+        conditions.to_string().contains("SidecarSetUpgradable"),
+        "{conditions}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,11 +136,17 @@ async fn a_condition_of_a_pod_that_is_upgraded_costs_it_no_conflict() {
     let mut registry = Registry::default();
     world.metrics = UpgradeMetrics::register(&mut registry);
     let _controller = world.start().await;
-    let env = json!({"containers": [{"name": "agent", "image": "agent:v1", "env": [{"name": "A", "value": "1"}]}]});
+    let env =
+        json!({"containers": [{"name": "agent", "image": "agent:v1", "env": [{"name": "A", "value": "1"}]}]});
     world.patch_set("logs", env).await;
     pass(5.0).await;
     // It can be upgraded again, and is at once.
-    world.patch_set("logs", json!({"containers": [{"name": "agent", "image": "agent:v2"}]})).await;
+    world
+        .patch_set(
+            "logs",
+            json!({"containers": [{"name": "agent", "image": "agent:v2"}]}),
+        )
+        .await;
     pass(5.0).await;
     world.settle().await;
     let text = scrape(&registry);
@@ -137,7 +159,9 @@ async fn a_condition_of_a_pod_that_is_upgraded_costs_it_no_conflict() {
 #[tokio::test(start_paused = true)]
 async fn a_status_that_can_not_be_written_stops_no_upgrade() {
     let (world, _controller) = World::with_pods(json!({}), 2).await;
-    let left = fail(&world, "sidecarsets/status", None, || ApiError::internal("broken"));
+    let left = fail(&world, "sidecarsets/status", None, || {
+        ApiError::internal("broken")
+    });
     world.image("agent:v2").await;
     pass(300.0).await;
     world.settle().await;
@@ -166,15 +190,27 @@ async fn a_pod_that_fails_again_and_again_is_tried_ever_less_often_and_then_upgr
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_is_refused_is_told_once_and_the_others_go_on() {
-    let hot = |image: &str| json!([{"name": "agent", "image": image,
-        "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty:1"}}]);
-    let (world, _controller) =
-        World::with_pods(json!({"containers": hot("agent:v1"), "updateStrategy": {"maxUnavailable": 2}}), 3).await;
+    let hot = |image: &str| {
+        json!([{"name": "agent", "image": image,
+        "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "empty:1"}}])
+    };
+    let (world, _controller) = World::with_pods(
+        json!({"containers": hot("agent:v1"), "updateStrategy": {"maxUnavailable": 2}}),
+        3,
+    )
+    .await;
     let swapped = |pod: &str| world.image_of(pod, "agent-2") == "agent:v2";
-    world.patch_set("logs", json!({ "containers": hot("agent:v2") })).await;
+    world
+        .patch_set("logs", json!({ "containers": hot("agent:v2") }))
+        .await;
     pass(2.0).await;
-    let first = ["web-0", "web-1", "web-2"].into_iter().find(|pod| swapped(pod)).unwrap();
-    let left = fail(&world, "pods", Some(first), || ApiError::forbidden("", "pods", "one", "not this one"));
+    let first = ["web-0", "web-1", "web-2"]
+        .into_iter()
+        .find(|pod| swapped(pod))
+        .unwrap();
+    let left = fail(&world, "pods", Some(first), || {
+        ApiError::forbidden("", "pods", "one", "not this one")
+    });
     for _ in 0..5 {
         world.settle().await;
     }
@@ -219,7 +255,9 @@ async fn metrics_say_how_far_a_set_is_and_end_with_it() {
     let mut world = World::new().await;
     let mut registry = Registry::default();
     world.metrics = UpgradeMetrics::register(&mut registry);
-    world.create_set("logs", json!({"updateStrategy": {"partition": 1}})).await;
+    world
+        .create_set("logs", json!({"updateStrategy": {"partition": 1}}))
+        .await;
     let _controller = world.start().await;
     for pod in ["web-0", "web-1", "web-2"] {
         world.create_pod(pod, json!({})).await;
@@ -262,13 +300,16 @@ async fn a_status_makes_a_new_plan_only_if_somebody_else_wrote_it() {
     let plans = || -> u64 {
         let text = scrape(&registry);
         let mut lines = text.lines();
-        let count = lines.find_map(|line| line.strip_prefix("kruise_sidecarset_plan_duration_seconds_count "));
+        let count =
+            lines.find_map(|line| line.strip_prefix("kruise_sidecarset_plan_duration_seconds_count "));
         count.unwrap().parse().unwrap()
     };
     let before = plans();
     let status = json!({"status": {"matchedPods": 7}});
     let api: Api<kruise_sidecar::api::SidecarSet> = world.sets();
-    api.patch_status("logs", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    api.patch_status("logs", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
     pass(60.0).await;
     assert_eq!(world.counts("logs"), (1, 1, 1, 1));
     assert_eq!(plans(), before + 1, "for the edit, and not for the answer to it");

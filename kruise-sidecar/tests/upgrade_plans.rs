@@ -9,7 +9,7 @@ use kruise_sidecar::api::HashForm;
 use kruise_sidecar::plan::upgrade::{Counts, Obstacle, UpgradePlan, plan_upgrade};
 use kruise_sidecar::plan::{SidecarPod, Target};
 use serde_json::{Value, json};
-use support::{Pod, pods, set, target};
+use support::{Pod, pods, set, set_in, target};
 
 fn plan(strategy: Value, of: &[Pod], mode: Mode) -> UpgradePlan {
     let set = set(json!({ "updateStrategy": strategy }));
@@ -301,6 +301,25 @@ fn examples_l12_and_l13_priorities() {
         [3, 1, 0, 2],
         "L-13"
     );
+}
+
+#[test]
+fn timeline_t4_an_edit_of_an_init_container_leaves_pods_old_in_the_form_of_0_8_and_is_nothing_today() {
+    let prep = |image: &str| json!({"initContainers": [{"name": "prep", "image": image}]});
+    for (form, updated) in [(HashForm::V0_8, 0), (HashForm::default(), 4)] {
+        let before = set_in(form, prep("prep:1"));
+        let after = set_in(form, prep("prep:2"));
+        let held = pods(&before, &all(4, Pod::updated));
+        let plan = plan_upgrade(&Target::compile(&after, form), &held, Mode::Current);
+        let counts = Counts {
+            matched: 4,
+            updated,
+            ready: 4,
+            updated_ready: updated,
+            not_upgradable: 4 - updated,
+        };
+        assert_eq!((plan.counts, plan.updates()), (counts, [].as_slice()), "{form:?}");
+    }
 }
 
 #[test]

@@ -125,15 +125,11 @@ impl SidecarSetReconciler {
                 self.events.emit(note);
             }
         })?;
-        let upgraded = match waiting {
-            true => {
-                wait.at_most(self.config.settle_retry);
-                Ok(())
-            }
-            false => self.upgrade(set, entry, planned, latest, wait).await,
-        };
+        match waiting {
+            true => wait.at_most(self.config.settle_retry),
+            false => self.upgrade(set, entry, planned, latest, wait).await?,
+        }
         // A status that can not be written stops no upgrade.
-        upgraded?;
         Ok(reported?)
     }
 
