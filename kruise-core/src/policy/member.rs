@@ -48,7 +48,7 @@ pub trait Labels {
 /// A thing that is rolled from one revision to another.
 ///
 /// ```
-/// use kruise_core::policy::{Labels, Member, PodRank};
+/// use kruise_core::policy::{Labels, Member, PodRank, PodStanding};
 /// use kruise_core::runtime::SlimPod;
 ///
 /// /// A pod and what the controller thinks of it.
@@ -65,6 +65,7 @@ pub trait Labels {
 ///     type Rank<'a> = PodRank<'a> where Self: 'a;
 ///     type Obstacle = Immutable;
 ///     fn rank(&self) -> PodRank<'_> { PodRank::of(self.pod) }
+///     fn rank_prefix(&self) -> u128 { PodStanding::of(self.pod).prefix() } // may be left out
 ///     fn is_updated(&self) -> bool { self.updated }
 ///     fn is_available(&self) -> bool { self.pod.is_ready() }
 ///     fn obstacle(&self) -> Option<Immutable> { self.immutable.then_some(Immutable) }

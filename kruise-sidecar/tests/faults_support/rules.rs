@@ -36,6 +36,8 @@ pub(crate) struct Memory {
     /// Pods that an upgrade took while they were available, and that are not available again, with the hash to which
     /// they came.
     down: BTreeMap<(&'static str, String), String>,
+    /// All sets as they were last.
+    sets: Vec<Version>,
     /// The hashes that each set had, one after another.
     states: BTreeMap<&'static str, Vec<String>>,
     /// The most that a set was ever allowed.
@@ -76,16 +78,7 @@ impl Memory {
     /// # Errors
     /// The rule that is broken.
     pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
-        for set in &SETS {
-            let object = world.server.get::<SidecarSet>("", set.name);
-            let Some(hash) = object.as_ref().and_then(SidecarSet::hash) else {
-                continue;
-            };
-            let states = self.states.entry(set.name).or_default();
-            if states.last().is_none_or(|last| last != hash) {
-                states.push(hash.to_owned());
-            }
-        }
+        self.states(world);
         let versions = world.server.versions::<Pod>();
         if self.held.len() == versions.len() && versions.iter().all(|version| self.held.contains_key(version))
         {
@@ -101,6 +94,25 @@ impl Memory {
         let result = self.pods(world, &held);
         self.held = held;
         result
+    }
+
+    /// Takes in the states of sets that have changed.
+    fn states(&mut self, world: &World) {
+        let versions = world.server.versions::<SidecarSet>();
+        if versions == self.sets {
+            return;
+        }
+        self.sets = versions;
+        for set in &SETS {
+            let object = world.server.get::<SidecarSet>("", set.name);
+            let Some(hash) = object.as_ref().and_then(SidecarSet::hash) else {
+                continue;
+            };
+            let states = self.states.entry(set.name).or_default();
+            if states.last().is_none_or(|last| last != hash) {
+                states.push(hash.to_owned());
+            }
+        }
     }
 
     fn pods(&mut self, world: &World, held: &BTreeMap<Version, Pod>) -> Result<(), String> {
