@@ -49,7 +49,8 @@
 //! let rollout = Rollout { scatter: Some(&scatter), partition: 1, budget: Budget::new(2), ..Rollout::default() };
 //! let plan = rollout.plan(&shards);
 //! assert_eq!(plan.updates(), [3, 0], "one of each zone");
-//! assert_eq!(plan.verdicts[4].to_string(), "waits: 2 unavailable, as many as may be");
+//! let verdict = plan.verdict(4).expect("there are six");
+//! assert_eq!(verdict.to_string(), "waits: 2 unavailable, as many as may be");
 //! ```
 
 pub mod budget;
