@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_core::policy::{
-    Budget, Labels, Member, PodRank, Priority, Rollout, Scatter, ScatterTerm, Selector, rank,
+    Budget, Labels, Member, PodRank, PodStanding, Priority, Rollout, Scatter, ScatterTerm, Selector, rank,
 };
 use kruise_core::runtime::SlimPod;
 use serde::de::DeserializeOwned;
@@ -172,6 +172,10 @@ impl Member for Judged {
 
     fn rank(&self) -> PodRank<'_> {
         PodRank::of(&self.0)
+    }
+
+    fn rank_prefix(&self) -> u128 {
+        PodStanding::of(&self.0).prefix()
     }
 
     fn is_updated(&self) -> bool {

@@ -1,8 +1,9 @@
 //! How long a plan of a SidecarSet takes, with partition, maxUnavailable and two scatter terms, for 100 to 100,000 pods.
 //!
 //! The pods are those of the cache: read from JSON of 3 kB, three containers, four annotations; two of five are upgraded.
-//! `roster` is a plan of a reconcile that keeps a `Roster` of the pods of its set, and `put` what keeping it costs for each
-//! change of a pod; `pods` is a plan that looks at each pod of the cache anew; `parse` is what a pod costs once, when it
+//! `roster` is a plan of a reconcile that keeps a `Roster` of the pods of its set, `roster_changed` one after a pod of a hundred
+//! has changed its place in the order, with those changes, and `put` what keeping the roster costs for each change of a pod;
+//! `roster_any_value` scatters over all values of a label, `roster_priority` has two weights; `pods` is a plan that looks at each pod of the cache anew; `parse` is what a pod costs once, when it
 //! enters the cache.
 
 use std::hint::black_box;
@@ -109,6 +110,27 @@ fn pod(index: usize, set: &SidecarSet) -> Value {
     })
 }
 
+/// A pod as it is, and as it is once it has become ready anew.
+fn restarted(pod: &SidecarPod) -> (SidecarPod, SidecarPod) {
+    let mut slim = pod.pod().as_ref().clone();
+    for condition in &mut slim.conditions {
+        condition.last_transition_time = "2026-01-03T00:00:00Z".parse().ok();
+    }
+    (pod.clone(), SidecarPod::from(slim))
+}
+
+/// A roster of a set with this strategy.
+fn roster_of(strategy: Value, pods: &[Arc<SidecarPod>]) -> Roster {
+    let mut set = set();
+    set.spec.update_strategy = from_json(strategy);
+    default_sidecar_set(&mut set, HashForm::default());
+    let mut roster = Roster::new(Arc::new(Target::compile(&set, HashForm::default())));
+    for pod in pods {
+        roster.put(pod);
+    }
+    roster
+}
+
 fn plans(c: &mut Criterion) {
     let set = set();
     let target = Arc::new(Target::compile(&set, HashForm::default()));
@@ -133,9 +155,42 @@ fn plans(c: &mut Criterion) {
         assert!(!plan.updates().is_empty());
         assert_eq!(plan, plan_upgrade(&target, &pods, Mode::Current));
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_with_input(BenchmarkId::new("roster", count), &roster, |b, roster| {
-            b.iter(|| black_box(roster).plan(Mode::Current));
+        group.bench_function(BenchmarkId::new("roster", count), |b| {
+            b.iter(|| black_box(&mut roster).plan(Mode::Current));
         });
+        // The same after one pod of a hundred has become ready anew.
+        let mut again = pods
+            .iter()
+            .step_by(100)
+            .map(|pod| restarted(pod))
+            .collect::<Vec<_>>();
+        group.bench_function(BenchmarkId::new("roster_changed", count), |b| {
+            b.iter(|| {
+                for pod in &mut again {
+                    std::mem::swap(&mut pod.0, &mut pod.1);
+                    roster.put(&pod.0);
+                }
+                black_box(&mut roster).plan(Mode::Current)
+            });
+        });
+        for (name, strategy) in [
+            (
+                "roster_any_value",
+                json!({"scatterStrategy": [{"key": "zone", "value": "*"}]}),
+            ),
+            (
+                "roster_priority",
+                json!({"priorityStrategy": {"weightPriority": [
+                    {"weight": 50, "matchSelector": {"matchLabels": {"zone": "zone-0"}}},
+                    {"weight": 30, "matchSelector": {"matchLabels": {"tier": "t1"}}},
+                ]}}),
+            ),
+        ] {
+            let mut other = roster_of(strategy, &pods);
+            group.bench_function(BenchmarkId::new(name, count), |b| {
+                b.iter(|| black_box(&mut other).plan(Mode::Current));
+            });
+        }
         group.bench_with_input(BenchmarkId::new("pods", count), &pods, |b, pods| {
             b.iter(|| plan_upgrade(&target, black_box(pods), Mode::Current));
         });

@@ -71,7 +71,7 @@ fn a_plan_allocates_nothing_per_pod() {
         [by_roster, by_pods]
     });
     for (few, many) in few.into_iter().zip(many) {
-        // The order grows by doubling.
+        // Lists of a few pods grow by doubling.
         assert!(many <= few + 8, "{few} and {many} allocations");
         assert!(many <= 64, "{many} allocations");
     }

@@ -169,7 +169,7 @@ fn examples_p16_to_p18_the_selector_of_the_strategy() {
     assert_eq!(plan("-", "2").updates(), [2, 5]);
     assert_eq!(plan("50%", "5").updates(), [] as [u32; 0]);
     assert_eq!(plan("1", "5").updates(), [2, 5]);
-    assert_eq!(plan("1", "5").verdicts[0], Verdict::Wait(Hold::NotSelected));
+    assert_eq!(plan("1", "5").verdict(0), Some(Verdict::Wait(Hold::NotSelected)));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn example_p19_those_that_can_not_be_updated_do_not_count_towards_the_partition(
     let some = change(pods(10), 0..4, |pod| pod.immutable = true);
     check(&some, "3", "10", &[4, 5, 6], &[4, 5, 6]);
     let plan = sidecar_rollout(&some, "3", "10", Mode::Current).plan(&some);
-    assert_eq!(plan.verdicts[0], Verdict::Wait(Hold::Obstacle(Immutable)));
+    assert_eq!(plan.verdict(0), Some(Verdict::Wait(Hold::Obstacle(Immutable))));
 }
 
 #[test]
@@ -206,7 +206,8 @@ fn example_p23_a_paused_rollout_says_so() {
     }
     .plan(&pods(2));
     assert_eq!(plan.updates(), [] as [u32; 0]);
-    assert_eq!(plan.verdicts, vec![Verdict::Wait(Hold::Paused); 2]);
+    let verdicts: Vec<_> = plan.verdicts().collect();
+    assert_eq!(verdicts, [Verdict::Wait(Hold::Paused); 2]);
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn kruise_1307_every_pod_has_a_reason() {
     let plan: Plan<Immutable> = sidecar_rollout(&some, "2", "1", Mode::Current).plan(&some);
     let partition = Verdict::Wait(Hold::Partition { kept: 2 });
     assert_eq!(
-        plan.verdicts,
+        plan.verdicts().collect::<Vec<_>>(),
         [
             Verdict::Updated,
             Verdict::Update(Reason::WithinBudget),
@@ -372,13 +373,13 @@ proptest! {
         let plan = rollout.plan(&pods);
         let expected = if paused { Vec::new() } else { model(&pods, &plan.order, partition, limit) };
         prop_assert_eq!(plan.updates(), expected);
-        prop_assert_eq!(plan.verdicts.len(), pods.len());
-        for (at, (pod, verdict)) in pods.iter().zip(&plan.verdicts).enumerate() {
+        prop_assert_eq!(plan.verdicts().len(), pods.len());
+        for (at, (pod, verdict)) in pods.iter().zip(plan.verdicts()).enumerate() {
             let at = at as u32;
             let agrees = match verdict {
                 Verdict::Updated => pod.updated,
                 Verdict::Update(reason) => {
-                    plan.updates().contains(&at) && pod.down == (*reason == Reason::NotAvailable)
+                    plan.updates().contains(&at) && pod.down == (reason == Reason::NotAvailable)
                 }
                 Verdict::Wait(hold) => {
                     let candidate = plan.order.contains(&at);

@@ -7,7 +7,7 @@ use kruise_core::policy::Verdict;
 use kruise_core::policy::rollout::Hold;
 use kruise_sidecar::api::{HashForm, NamespaceFacts, SidecarSet};
 use kruise_sidecar::plan::upgrade::{
-    Counts, Obstacle, PodPatch, Stamp, Unmatched, UpgradePlan, membership, plan_upgrade, reset_patch,
+    Counts, Obstacle, PodPatch, Roster, Stamp, Unmatched, UpgradePlan, membership, plan_upgrade, reset_patch,
     upgrade_patch,
 };
 use kruise_sidecar::plan::{SidecarPod, Target};
@@ -194,11 +194,92 @@ fn no_pod_is_upgraded_while_another_is_reset_and_none_is_reset_where_none_is_upg
     let held = max(json!({}));
     assert_eq!((&*held.resets, held.updates()), ([0].as_slice(), [].as_slice()));
     assert_eq!(
-        held.rollout.verdicts[1],
+        held.rollout.verdict(1).expect("a verdict"),
         Verdict::Wait(Hold::Obstacle(Obstacle::ResetsFirst))
     );
     assert_eq!(max(json!({"paused": true})).resets, [0; 0]);
     assert_eq!(max(json!({"type": "NotUpdate"})).resets, [0; 0]);
+}
+
+/// A pod in the midst of an upgrade from v0: both containers run an image, and no hash is that of a set of today.
+fn half_done(name: &str, set: &SidecarSet) -> Value {
+    let mut pod = injected(name, set);
+    pod["spec"]["containers"][2]["image"] = "v0".into();
+    pod["status"]["containerStatuses"][2]["image"] = "v0".into();
+    pod
+}
+
+#[test]
+fn pods_that_can_not_be_upgraded_are_not_reset_when_the_empty_image_changes() {
+    let v1 = envoy("v1", json!({}));
+    let pods = [injected("x", &v1), injected("y", &v1)];
+    let mut edited = json!({"containers": [{"name": "envoy", "image": "v1",
+        "upgradeStrategy": {"upgradeType": "HotUpgrade", "hotUpgradeEmptyImage": "e2"}}]});
+    for paused in [false, true] {
+        edited["updateStrategy"] = json!({ "paused": paused });
+        let planned = plan(&set(edited.clone()), &pods).2;
+        assert_eq!(
+            (&*planned.resets, planned.updates()),
+            ([].as_slice(), [].as_slice())
+        );
+        assert_eq!(planned.counts.not_upgradable, 2);
+    }
+}
+
+#[test]
+fn resets_of_pods_that_are_not_updated_stay_within_the_budget() {
+    let v1 = envoy("v1", json!({}));
+    let mut pods: Vec<Value> = ["c", "a", "b", "d"].map(|name| half_done(name, &v1)).into();
+    let resets = |limit: u32, pods: &[Value]| {
+        let planned = plan(
+            &envoy("v2", json!({"updateStrategy": {"maxUnavailable": limit}})),
+            pods,
+        )
+        .2;
+        let names = planned
+            .resets
+            .iter()
+            .map(|at| pods[*at as usize]["metadata"]["name"].as_str());
+        names
+            .map(|name| name.expect("a name").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(resets(2, &pods), ["a", "b"], "by name");
+    assert_eq!(resets(9, &pods).len(), 4);
+    assert_eq!(resets(0, &pods), [""; 0]);
+    // One that is at the state of the set counts as unavailable until it is reset, whatever the budget.
+    let v2 = envoy("v2", json!({}));
+    pods[3] = {
+        let mut pod = half_done("d", &v2);
+        pod["spec"]["containers"][1]["image"] = "v2".into();
+        pod
+    };
+    assert_eq!(resets(0, &pods), ["d"]);
+    assert_eq!(resets(2, &pods), ["d", "a"]);
+}
+
+#[test]
+fn a_reset_that_is_refused_holds_up_nobody_but_its_pod() {
+    let v1 = envoy("v1", json!({}));
+    let v2 = envoy("v2", json!({"updateStrategy": {"maxUnavailable": 2}}));
+    let target = std::sync::Arc::new(Target::compile(&v2, HashForm::default()));
+    let mut roster = Roster::new(target);
+    let mut done = half_done("x", &v2);
+    done["spec"]["containers"][1]["image"] = "v2".into();
+    let done = pod(done);
+    roster.put(&done);
+    roster.put(&pod(injected("y", &v1)));
+    roster.put(&pod(injected("z", &v1)));
+    assert_eq!(roster.plan(Mode::Current).resets, [0]);
+    roster.refuse(&done.pod().key);
+    let planned = roster.plan(Mode::Current);
+    assert_eq!(
+        (&*planned.resets, planned.updates()),
+        ([].as_slice(), [1].as_slice())
+    );
+    assert!(roster.holds(&done), "what the pod says has not changed");
+    assert!(roster.put(&done), "and it is tried again once something does");
+    assert_eq!(roster.plan(Mode::Current).resets, [0]);
 }
 
 #[test]
@@ -228,6 +309,87 @@ fn the_container_that_is_not_in_order_is_replaced_first() {
     assert_eq!(replaced([false, true], "envoy-2"), "envoy-1");
     assert_eq!(replaced([true, true], "envoy-2"), "envoy-1", "the idle one");
     assert_eq!(replaced([false, false], "envoy-1"), "envoy-2", "the idle one");
+}
+
+/// A pod of v1 that was upgraded to v2, and whose set then went back to v1.
+fn rolled_back(node: impl Fn(&mut Value)) -> (SidecarSet, Value) {
+    let v1 = envoy("v1", json!({}));
+    let mut object = injected("x", &v1);
+    let target = Target::compile(&envoy("v2", json!({})), HashForm::default());
+    let patch = upgrade_patch(&target, &pod(object.clone()), &stamp(), None).expect("a patch");
+    apply(&mut object, &patch);
+    assert_eq!((image(&object, 1), image(&object, 2)), ("v1", "v2"));
+    node(&mut object);
+    (v1, object)
+}
+
+#[test]
+fn a_hot_upgrade_that_is_taken_back_before_it_is_ready_leaves_the_old_container_working() {
+    let crashes = |pod: &mut Value| {
+        report(pod, 2);
+        pod["status"]["containerStatuses"][2]["ready"] = false.into();
+        pod["status"]["conditions"][0]["status"] = "False".into();
+    };
+    let not_pulled = |pod: &mut Value| {
+        let status = &mut pod["status"]["containerStatuses"][2];
+        json_patch::merge(status, &json!({"image": "v2", "imageID": "", "ready": false}));
+        pod["status"]["conditions"][0]["status"] = "False".into();
+    };
+    for node in [&crashes as &dyn Fn(&mut Value), &not_pulled] {
+        let (v1, mut object) = rolled_back(node);
+        let (target, seen, planned) = plan(&v1, &[object.clone()]);
+        assert_eq!(planned.updates(), [0], "a pod that is down is free");
+        apply(
+            &mut object,
+            &upgrade_patch(&target, &seen[0], &stamp(), None).expect("a patch"),
+        );
+        assert_eq!((image(&object, 1), image(&object, 2)), ("v1", "e"));
+        assert_eq!(
+            annotation(&object, "kruise.io/sidecarset-working-hotupgrade-container"),
+            r#"{"envoy":"envoy-1"}"#
+        );
+        for (key, value) in [
+            ("version.sidecarset.kruise.io/envoy-1", "77"),
+            ("versionalt.sidecarset.kruise.io/envoy-1", "0"),
+            ("version.sidecarset.kruise.io/envoy-2", "0"),
+            ("versionalt.sidecarset.kruise.io/envoy-2", "77"),
+        ] {
+            assert_eq!(annotation(&object, key), value, "{key}");
+        }
+        let (_, _, waiting) = plan(&v1, &[object.clone()]);
+        assert_eq!(
+            waiting.counts,
+            counts(1, 1, 0, 0),
+            "envoy-2 has not restarted yet"
+        );
+        report(&mut object, 2);
+        object["status"]["containerStatuses"][2]["ready"] = true.into();
+        object["status"]["conditions"][0]["status"] = "True".into();
+        let (_, _, done) = plan(&v1, &[object]);
+        assert_eq!((done.counts, &*done.resets), (counts(1, 1, 1, 1), [].as_slice()));
+    }
+}
+
+#[test]
+fn a_hot_upgrade_that_is_taken_back_once_it_is_ready_ends_with_the_old_image() {
+    let (v1, mut object) = rolled_back(|pod| report(pod, 2));
+    let mut writes = 0;
+    loop {
+        let (target, seen, planned) = plan(&v1, &[object.clone()]);
+        let patch = match (planned.resets.first(), planned.updates().first()) {
+            (Some(_), _) => reset_patch(&target, &seen[0], &stamp()),
+            (None, Some(_)) => upgrade_patch(&target, &seen[0], &stamp(), None).expect("a patch"),
+            (None, None) => break,
+        };
+        apply(&mut object, &patch);
+        for (name, _) in &patch.images {
+            report(&mut object, if **name == *"envoy-1" { 1 } else { 2 });
+        }
+        writes += 1;
+        assert!(writes < 9, "it does not end");
+    }
+    assert_eq!((image(&object, 1), image(&object, 2)), ("v1", "e"));
+    assert_eq!(plan(&v1, &[object]).2.counts, counts(1, 1, 1, 1));
 }
 
 #[test]

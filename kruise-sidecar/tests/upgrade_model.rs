@@ -147,7 +147,7 @@ proptest! {
         let costs = taken.iter().filter(|pod| pod.ready).count();
         prop_assert!(costs == 0 || down + costs <= limit);
         prop_assert!(taken.iter().all(|pod| !pod.updated && !pod.immutable && (pod.reported || !pod.ready)));
-        prop_assert_eq!(plan.rollout.verdicts.len(), of.len());
+        prop_assert_eq!(plan.rollout.verdicts().len(), of.len());
         let mut names: Vec<&String> = taken.iter().map(|pod| &pod.name).collect();
         names.dedup();
         prop_assert_eq!(names.len(), taken.len());
@@ -195,10 +195,10 @@ proptest! {
         };
         prop_assert_eq!(names(&plan.rollout.order), roster_names(&from_roster.rollout.order));
         prop_assert_eq!(plan.rollout.count, from_roster.rollout.count);
-        for (at, verdict) in (0_u32..).zip(&from_roster.rollout.verdicts) {
+        for (at, verdict) in (0_u32..).zip(from_roster.rollout.verdicts()) {
             let key = roster.key(at).expect("a row");
             let position = held.iter().position(|pod| pod.pod().key == *key).expect("held");
-            prop_assert_eq!(verdict, &plan.rollout.verdicts[position]);
+            prop_assert_eq!(Some(verdict), plan.rollout.verdict(position as u32));
         }
         prop_assert_eq!(roster.len(), held.len());
     }
@@ -285,7 +285,11 @@ fn reasons_can_be_told_for_every_pod() {
     };
     let of = [Pod::old(0), Pod::old(1), Pod::updated(2), in_flight, immutable];
     let plan = plan_upgrade(&target, &pods(&set, &of), Mode::Current);
-    let told: Vec<String> = plan.rollout.verdicts.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = plan
+        .rollout
+        .verdicts()
+        .map(|verdict| verdict.to_string())
+        .collect();
     assert_eq!(
         told,
         [

@@ -9,7 +9,7 @@ use kruise_sidecar::api::HashForm;
 use kruise_sidecar::plan::upgrade::{Counts, Obstacle, UpgradePlan, plan_upgrade};
 use kruise_sidecar::plan::{SidecarPod, Target};
 use serde_json::{Value, json};
-use support::{Pod, pods, set, target};
+use support::{Pod, pods, set, set_in, target};
 
 fn plan(strategy: Value, of: &[Pod], mode: Mode) -> UpgradePlan {
     let set = set(json!({ "updateStrategy": strategy }));
@@ -176,7 +176,7 @@ fn examples_p16_to_p18_the_selector_selects_first() {
     assert_eq!(plan(json!(0), 2).updates(), [2, 5], "P-16");
     assert_eq!(plan(json!("50%"), 5).updates(), [0; 0], "P-17");
     assert_eq!(plan(json!(1), 5).updates(), [2, 5], "P-18");
-    let verdicts = plan(json!(1), 1).rollout.verdicts;
+    let verdicts: Vec<_> = plan(json!(1), 1).rollout.verdicts().collect();
     assert_eq!(verdicts[0], Verdict::Wait(Hold::NotSelected));
     assert_eq!(verdicts[2], Verdict::Update(Reason::WithinBudget));
     assert_eq!(verdicts[5], Verdict::Wait(Hold::Budget { limit: 1, down: 1 }));
@@ -193,7 +193,7 @@ fn example_p19_pods_that_can_not_be_upgraded_do_not_count_towards_the_partition(
     assert_eq!(plan.updates(), [4, 5, 6]);
     assert_eq!(plan.counts.not_upgradable, 4);
     assert_eq!(
-        plan.rollout.verdicts[0].to_string(),
+        plan.rollout.verdict(0).expect("a verdict").to_string(),
         "waits: more than images differs; it has to be created anew"
     );
 }
@@ -220,8 +220,9 @@ fn example_p23_a_set_that_is_paused_or_not_updated_is_still_counted() {
                 not_upgradable: 0
             }
         );
-        assert_eq!(plan.rollout.verdicts[9].to_string(), reason);
-        assert_eq!(plan.rollout.verdicts[3], Verdict::Updated);
+        let verdict = |at| plan.rollout.verdict(at).expect("a verdict");
+        assert_eq!(verdict(9).to_string(), reason);
+        assert_eq!(verdict(3), Verdict::Updated);
     }
 }
 
@@ -237,8 +238,8 @@ fn a_strategy_that_means_nothing_upgrades_nobody_and_says_so() {
         let plan = plan(strategy, &all(3, Pod::old), Mode::Current);
         assert_eq!(plan.updates(), [0; 0]);
         assert_eq!(
-            plan.rollout.verdicts[0],
-            Verdict::Wait(Hold::Obstacle(Obstacle::BadStrategy))
+            plan.rollout.verdict(0),
+            Some(Verdict::Wait(Hold::Obstacle(Obstacle::BadStrategy)))
         );
     }
 }
@@ -267,8 +268,7 @@ fn example_s9_values_are_taken_in_the_order_of_names_whatever_the_cache_returns(
     assert_eq!(plan.updates(), [8, 6, 3, 5, 2, 1, 0, 4, 7]);
     assert!(
         plan.rollout
-            .verdicts
-            .iter()
+            .verdicts()
             .all(|verdict| matches!(verdict, Verdict::Update(_)))
     );
 }
@@ -283,7 +283,83 @@ fn examples_l12_and_l13_priorities() {
     let term =
         |weight: i32, tier: &str| json!({"weight": weight, "matchSelector": {"matchLabels": {"tier": tier}}});
     let strategy = json!({"maxUnavailable": 4, "priorityStrategy": {"weightPriority": [term(40, "gold"), term(25, "silver")]}});
-    assert_eq!(plan(strategy, &pods, Mode::Current).updates(), [2, 1, 0, 3]);
+    assert_eq!(
+        plan(strategy, &pods, Mode::Current).updates(),
+        [2, 1, 0, 3],
+        "L-12"
+    );
+
+    let shards = [Some("s-3"), Some("s-12"), Some("x"), None];
+    let pods = all(4, |index| match shards[index] {
+        Some(shard) => Pod::old(index).label("shard", shard),
+        None => Pod::old(index),
+    });
+    let strategy =
+        json!({"maxUnavailable": 4, "priorityStrategy": {"orderPriority": [{"orderedKey": "shard"}]}});
+    assert_eq!(
+        plan(strategy, &pods, Mode::Current).updates(),
+        [3, 1, 0, 2],
+        "L-13"
+    );
+}
+
+#[test]
+fn timeline_t4_an_edit_of_an_init_container_leaves_pods_old_in_the_form_of_0_8_and_is_nothing_today() {
+    let prep = |image: &str| json!({"initContainers": [{"name": "prep", "image": image}]});
+    for (form, updated) in [(HashForm::V0_8, 0), (HashForm::default(), 4)] {
+        let before = set_in(form, prep("prep:1"));
+        let after = set_in(form, prep("prep:2"));
+        let held = pods(&before, &all(4, Pod::updated));
+        let plan = plan_upgrade(&Target::compile(&after, form), &held, Mode::Current);
+        let counts = Counts {
+            matched: 4,
+            updated,
+            ready: 4,
+            updated_ready: updated,
+            not_upgradable: 4 - updated,
+        };
+        assert_eq!((plan.counts, plan.updates()), (counts, [].as_slice()), "{form:?}");
+    }
+}
+
+#[test]
+fn example_p24_the_default_order() {
+    let set = set(json!({"updateStrategy": {"maxUnavailable": 7}}));
+    let ten = "2026-01-01T10:00:00Z";
+    let pod = |name: &str, ready: Option<&str>, change: Value| {
+        let mut pod = Pod::old(0);
+        (pod.name, pod.ready) = (name.to_owned(), ready.is_some());
+        let mut object = pod.of(&set);
+        object["status"]["conditions"][0]["lastTransitionTime"] = ready.unwrap_or(ten).into();
+        json_patch::merge(&mut object, &change);
+        support::pod(object)
+    };
+    let mut restarted = pod("q7", Some(ten), json!({})).pod().as_ref().clone();
+    restarted.container_statuses[0].restart_count = 3;
+    let pods = [
+        pod("q1", Some(ten), json!({})),
+        pod("q2", None, json!({})),
+        pod("q3", None, json!({"status": {"phase": "Pending"}})),
+        pod(
+            "q4",
+            None,
+            json!({"spec": {"nodeName": null}, "status": {"phase": "Pending"}}),
+        ),
+        pod("q5", Some("2026-01-01T10:30:00Z"), json!({})),
+        pod(
+            "q6",
+            Some(ten),
+            json!({"metadata": {"creationTimestamp": "2026-01-01T09:00:00Z"}}),
+        ),
+        SidecarPod::from(restarted),
+    ];
+    let plan = plan_upgrade(&Target::compile(&set, HashForm::default()), &pods, Mode::Current);
+    let names: Vec<&str> = plan
+        .updates()
+        .iter()
+        .map(|at| &*pods[*at as usize].pod().key.name)
+        .collect();
+    assert_eq!(names, ["q4", "q3", "q2", "q5", "q7", "q6", "q1"]);
 }
 
 #[test]
@@ -295,8 +371,8 @@ fn pods_under_way_are_left_alone_and_count_as_unavailable() {
     assert_eq!(plan_of(2).updates(), [0; 0]);
     assert_eq!(plan_of(3).updates(), [2]);
     assert_eq!(
-        plan_of(3).rollout.verdicts[0],
-        Verdict::Wait(Hold::Obstacle(Obstacle::InFlight))
+        plan_of(3).rollout.verdict(0),
+        Some(Verdict::Wait(Hold::Obstacle(Obstacle::InFlight)))
     );
     // One whose container is down already is taken again.
     pods[0].ready = false;

@@ -189,6 +189,32 @@ fn a_digest_that_the_node_reports_otherwise_is_settled_by_the_restart() {
     assert!(pod(state("containerd://agent-0")).is_consistent(&target));
 }
 
+#[test]
+fn a_fresh_pod_whose_node_reports_another_digest_is_upgraded_and_stops_nobody() {
+    let by_digest =
+        |tag: &str| set(json!({"containers": [{"name": "agent", "image": format!("repo@sha256:{tag}")}]}));
+    let (before, after) = (by_digest("d"), by_digest("e"));
+    let fresh = |name: usize, set: &SidecarSet| {
+        let mut object = Pod {
+            updated: true,
+            ..Pod::old(name)
+        }
+        .of(set);
+        object["spec"]["containers"][1]["image"] = set.spec.containers[0].image().into();
+        let status = json!({"image": "repo", "imageID": "sha256:c"});
+        json_patch::merge(&mut object["status"]["containerStatuses"][1], &status);
+        pod(object)
+    };
+    let pods = [fresh(0, &before), fresh(1, &before), fresh(2, &after)];
+    let plan = plan_upgrade(
+        &Target::compile(&after, HashForm::default()),
+        &pods,
+        Mode::Current,
+    );
+    assert_eq!(plan.updates(), [0], "neither in flight nor down");
+    assert_eq!(plan.counts, counts(3, 1, 0, 0), "none runs what its spec says");
+}
+
 fn annotations(patch: &PodPatch) -> &BTreeMap<String, String> {
     &patch.annotations
 }

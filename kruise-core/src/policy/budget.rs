@@ -79,7 +79,13 @@ impl Budget {
         Self::counting(members.saturating_sub(kept), Counting::All)
     }
 
+    /// Counts so many members as unavailable, besides those that are [observed](Self::observe).
+    pub fn charge(&mut self, members: usize) {
+        self.down = self.down.saturating_add(members);
+    }
+
     /// Counts a member that is there. All are to be counted before the first [`take`](Self::take).
+    #[inline]
     pub fn observe(&mut self, is_updated: bool, is_available: bool) {
         if is_available {
             return;
@@ -94,6 +100,7 @@ impl Budget {
 
     /// Takes one more member if that may be; what it costs is gone then. After a refusal of one that is available,
     /// another that is not may still be granted: whether to go on is for the caller, and OpenKruise stops.
+    #[inline]
     pub fn take(&mut self, is_available: bool) -> Option<Grant> {
         let both = self.counting == Counting::AllAndUpdated;
         if (both && self.under_way >= self.limit) || (is_available && self.down >= self.limit) {
@@ -132,6 +139,14 @@ mod tests {
         assert_eq!(Budget::keeping_available(IntOrPercent::percent(60), 5).limit(), 2);
         assert_eq!(Budget::keeping_available(IntOrPercent::int(7), 5).limit(), 0);
         assert_eq!(Budget::keeping_available(IntOrPercent::int(0), 5).limit(), 5);
+    }
+
+    #[test]
+    fn what_is_charged_is_not_there_to_be_taken() {
+        let mut budget = Budget::new(3);
+        budget.charge(2);
+        assert_eq!(budget.take(true), Some(Grant::Counted));
+        assert_eq!((budget.take(true), budget.down()), (None, 3));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the engines must know of the things they order and count.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,12 +33,22 @@ pub trait Labels {
         let _ = hint;
         self.label(key)
     }
+
+    /// The number of the value of a label, for things whose values are numbered: among the things of one slice, equal
+    /// numbers stand for equal values of one key. Small numbers, from 0 up. `None` if there is no label, or no number.
+    ///
+    /// It spares those who look at very many things the comparison of texts. `hint` is that of
+    /// [`label_near`](Self::label_near).
+    fn label_number(&self, key: &str, hint: &mut usize) -> Option<u32> {
+        let _ = (key, hint);
+        None
+    }
 }
 
 /// A thing that is rolled from one revision to another.
 ///
 /// ```
-/// use kruise_core::policy::{Labels, Member, PodRank};
+/// use kruise_core::policy::{Labels, Member, PodRank, PodStanding};
 /// use kruise_core::runtime::SlimPod;
 ///
 /// /// A pod and what the controller thinks of it.
@@ -54,6 +65,7 @@ pub trait Labels {
 ///     type Rank<'a> = PodRank<'a> where Self: 'a;
 ///     type Obstacle = Immutable;
 ///     fn rank(&self) -> PodRank<'_> { PodRank::of(self.pod) }
+///     fn rank_prefix(&self) -> u128 { PodStanding::of(self.pod).prefix() } // may be left out
 ///     fn is_updated(&self) -> bool { self.updated }
 ///     fn is_available(&self) -> bool { self.pod.is_ready() }
 ///     fn obstacle(&self) -> Option<Immutable> { self.immutable.then_some(Immutable) }
@@ -70,8 +82,22 @@ pub trait Member: Labels {
     /// Why a member can not be updated, besides what the engines find out themselves.
     type Obstacle;
 
-    /// Its place in the default order. Asked once per plan.
+    /// Its place in the default order. Asked for a few times per plan.
     fn rank(&self) -> Self::Rank<'_>;
+    /// What is most important of its rank, as a number: of two members, the one with the smaller number has the smaller
+    /// rank. Members with equal numbers are compared by rank. The lowest [`PREFIX_FREE_BITS`](super::rank::PREFIX_FREE_BITS)
+    /// bits do not count.
+    ///
+    /// Numbers are sorted several times faster than ranks. The default leaves everything to the rank.
+    fn rank_prefix(&self) -> u128 {
+        0
+    }
+    /// How it compares with another one where else the order of the slice would decide: which values of a label come first
+    /// that a `*` of a scatter term stands for. By default, that is left to the slice.
+    fn tie_break(&self, other: &Self) -> Ordering {
+        let _ = other;
+        Ordering::Equal
+    }
     /// Whether it is at the target revision already.
     fn is_updated(&self) -> bool;
     /// Whether it serves, so that updating it costs something.
@@ -90,6 +116,10 @@ impl<T: Labels + ?Sized> Labels for &T {
     fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
         T::label_near(self, key, hint)
     }
+
+    fn label_number(&self, key: &str, hint: &mut usize) -> Option<u32> {
+        T::label_number(self, key, hint)
+    }
 }
 
 impl<T: Labels + ?Sized> Labels for Arc<T> {
@@ -99,6 +129,10 @@ impl<T: Labels + ?Sized> Labels for Arc<T> {
 
     fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
         T::label_near(self, key, hint)
+    }
+
+    fn label_number(&self, key: &str, hint: &mut usize) -> Option<u32> {
+        T::label_number(self, key, hint)
     }
 }
 

@@ -12,7 +12,7 @@
 //! * [`budget`] — how many may be unavailable at once.
 //! * [`partition`] — how many stay at the old revision, and which way that moves the others.
 //! * [`select`] — label selectors, compiled once.
-//! * [`rank`] — the default order of pods.
+//! * [`rank`] — the default order of pods; [`Ranking`] keeps it from one plan to the next.
 //! * [`priority`] — `priorityStrategy`: weights, and numbers in labels.
 //! * [`scatter`] — `scatterStrategy`: pods with equal labels are kept apart.
 //! * [`rollout`] — all of them together.
@@ -49,7 +49,8 @@
 //! let rollout = Rollout { scatter: Some(&scatter), partition: 1, budget: Budget::new(2), ..Rollout::default() };
 //! let plan = rollout.plan(&shards);
 //! assert_eq!(plan.updates(), [3, 0], "one of each zone");
-//! assert_eq!(plan.verdicts[4].to_string(), "waits: 2 unavailable, as many as may be");
+//! let verdict = plan.verdict(4).expect("there are six");
+//! assert_eq!(verdict.to_string(), "waits: 2 unavailable, as many as may be");
 //! ```
 
 pub mod budget;
@@ -57,6 +58,7 @@ pub mod member;
 pub mod partition;
 pub mod priority;
 pub mod rank;
+mod ranking;
 pub mod rollout;
 pub mod scatter;
 pub mod select;
@@ -66,6 +68,7 @@ pub use member::{Labels, Member};
 pub use partition::Move;
 pub use priority::{Priority, UpdatePriorityStrategy};
 pub use rank::{PodRank, PodStanding};
+pub use ranking::Ranking;
 pub use rollout::{Plan, Rollout, Verdict};
 pub use scatter::{Scatter, ScatterTerm};
 pub use select::{Selector, SelectorError};

@@ -100,14 +100,73 @@ pub struct Plan<O> {
     pub order: Vec<u32>,
     /// How many of them, from the front, are updated now.
     pub count: usize,
-    /// What becomes of each member, by position.
-    pub verdicts: Vec<Verdict<O>>,
+    /// What becomes of each member, by position. What is the same for all of them stands below.
+    marks: Vec<Mark<O>>,
+    /// How many stay at the old revision.
+    kept: usize,
+    /// How many may be unavailable, and how many are, those that are updated now among them.
+    limit: usize,
+    down: usize,
+}
+
+/// A verdict without its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark<O> {
+    Updated,
+    Free,
+    Counted,
+    Obstacle(O),
+    NotSelected,
+    Paused,
+    Partition,
+    Budget,
 }
 
 impl<O> Plan<O> {
     /// Positions of the members that are updated now, in order.
     pub fn updates(&self) -> &[u32] {
         self.order.get(..self.count).unwrap_or(&self.order)
+    }
+
+    /// Takes back what was to be updated now, for this reason.
+    pub fn hold_back(&mut self, obstacle: O)
+    where
+        O: Clone,
+    {
+        for at in self.order.get(..self.count).unwrap_or_default() {
+            if let Some(mark) = self.marks.get_mut(*at as usize) {
+                *mark = Mark::Obstacle(obstacle.clone());
+            }
+        }
+        self.count = 0;
+    }
+}
+
+impl<O: Clone> Plan<O> {
+    /// What becomes of the member at a position.
+    pub fn verdict(&self, at: u32) -> Option<Verdict<O>> {
+        self.marks.get(at as usize).map(|mark| self.read(mark))
+    }
+
+    /// What becomes of each member, by position.
+    pub fn verdicts(&self) -> impl ExactSizeIterator<Item = Verdict<O>> {
+        self.marks.iter().map(|mark| self.read(mark))
+    }
+
+    fn read(&self, mark: &Mark<O>) -> Verdict<O> {
+        match mark {
+            Mark::Updated => Verdict::Updated,
+            Mark::Free => Verdict::Update(Reason::NotAvailable),
+            Mark::Counted => Verdict::Update(Reason::WithinBudget),
+            Mark::Obstacle(obstacle) => Verdict::Wait(Hold::Obstacle(obstacle.clone())),
+            Mark::NotSelected => Verdict::Wait(Hold::NotSelected),
+            Mark::Paused => Verdict::Wait(Hold::Paused),
+            Mark::Partition => Verdict::Wait(Hold::Partition { kept: self.kept }),
+            Mark::Budget => Verdict::Wait(Hold::Budget {
+                limit: self.limit,
+                down: self.down,
+            }),
+        }
     }
 }
 
@@ -117,47 +176,104 @@ impl Rollout<'_> {
     ///
     /// Members beyond position `u32::MAX` are not planned for.
     pub fn plan<M: Member>(&self, members: &[M]) -> Plan<M::Obstacle> {
+        let mut marked = self.marks(members);
+        let positions = (0..=u32::MAX).zip(&marked.marks);
+        let mut order = Vec::with_capacity(marked.waiting);
+        order.extend(positions.filter(|(_, mark)| mark.may_move()).map(|(at, _)| at));
+        rank::sort(members, &mut order);
+        marked.order = order;
+        self.finish(members, marked)
+    }
+
+    /// The same for members whose default order is known: `ranked` are their positions by rank, and nobody is asked for
+    /// one. A member that is missing there is not updated.
+    pub fn plan_ranked<M: Member>(&self, members: &[M], ranked: &[u32]) -> Plan<M::Obstacle> {
+        let mut marked = self.marks(members);
+        let may_move = |at: &u32| marked.marks.get(*at as usize).is_some_and(Mark::may_move);
+        let mut order = Vec::with_capacity(marked.waiting);
+        order.extend(ranked.iter().copied().filter(may_move));
+        marked.order = order;
+        self.finish(members, marked)
+    }
+
+    /// What becomes of each member if the budget is used up, who counts as unavailable, and how many may be updated.
+    fn marks<M: Member>(&self, members: &[M]) -> Marked<M::Obstacle> {
         let mut budget = self.budget;
-        let mut order = Vec::new();
-        let mut verdicts = Vec::with_capacity(members.len());
-        for (member, at) in members.iter().zip(0..=u32::MAX) {
+        let mut waiting = 0;
+        let mark = |(member, _): (&M, u32)| {
             let updated = member.is_updated();
             budget.observe(updated, member.is_available());
-            verdicts.push(if updated {
-                Verdict::Updated
-            } else if let Some(obstacle) = member.obstacle() {
-                Verdict::Wait(Hold::Obstacle(obstacle))
-            } else if self.selector.is_some_and(|selector| !selector.matches(member)) {
-                Verdict::Wait(Hold::NotSelected)
+            if updated {
+                return Mark::Updated;
+            }
+            if let Some(obstacle) = member.obstacle() {
+                return Mark::Obstacle(obstacle);
+            }
+            if self.selector.is_some_and(|selector| !selector.matches(member)) {
+                return Mark::NotSelected;
+            }
+            waiting += 1;
+            // What it is unless it is taken.
+            if self.paused {
+                Mark::Paused
             } else {
-                order.push(at);
-                // What it is unless it is taken below.
-                Verdict::Wait(if self.paused {
-                    Hold::Paused
-                } else {
-                    Hold::Partition { kept: self.partition }
-                })
-            });
+                Mark::Partition
+            }
+        };
+        let marks = members.iter().zip(0..=u32::MAX).map(mark).collect();
+        Marked {
+            marks,
+            budget,
+            waiting,
+            order: Vec::new(),
         }
-        rank::sort(members, &mut order);
+    }
+
+    /// Goes on from the default order.
+    fn finish<M: Member>(&self, members: &[M], marked: Marked<M::Obstacle>) -> Plan<M::Obstacle> {
+        let Marked {
+            mut marks,
+            mut budget,
+            mut order,
+            ..
+        } = marked;
         if let Some(priority) = self.priority {
             priority.sort(members, &mut order);
         }
         if let Some(scatter) = self.scatter {
-            scatter.sort(members, &mut order);
+            scatter.sort_with(members, &mut order, M::tie_break);
         }
         let count = if self.paused {
             0
         } else {
             let quota = quota(order.len(), self.partition);
             let moving = order.get(..quota).unwrap_or_default();
-            take(members, moving, &mut budget, &mut verdicts)
+            take(members, moving, &mut budget, &mut marks)
         };
         Plan {
             order,
             count,
-            verdicts,
+            marks,
+            kept: self.partition,
+            limit: budget.limit(),
+            down: budget.down(),
         }
+    }
+}
+
+/// Members with their marks, before any is taken.
+struct Marked<O> {
+    marks: Vec<Mark<O>>,
+    budget: Budget,
+    /// How many may be updated.
+    waiting: usize,
+    order: Vec<u32>,
+}
+
+impl<O> Mark<O> {
+    #[inline]
+    fn may_move(&self) -> bool {
+        matches!(self, Self::Paused | Self::Partition)
     }
 }
 
@@ -166,13 +282,13 @@ fn take<M: Member>(
     members: &[M],
     moving: &[u32],
     budget: &mut Budget,
-    verdicts: &mut [Verdict<M::Obstacle>],
+    marks: &mut [Mark<M::Obstacle>],
 ) -> usize {
     let mut taken = 0;
     let mut stopped = false;
     for &at in moving {
         let at = at as usize;
-        let (Some(member), Some(verdict)) = (members.get(at), verdicts.get_mut(at)) else {
+        let (Some(member), Some(mark)) = (members.get(at), marks.get_mut(at)) else {
             continue;
         };
         let grant = if stopped {
@@ -180,13 +296,10 @@ fn take<M: Member>(
         } else {
             budget.take(member.is_available())
         };
-        *verdict = match grant {
-            Some(Grant::Free) => Verdict::Update(Reason::NotAvailable),
-            Some(Grant::Counted) => Verdict::Update(Reason::WithinBudget),
-            None => Verdict::Wait(Hold::Budget {
-                limit: budget.limit(),
-                down: budget.down(),
-            }),
+        *mark = match grant {
+            Some(Grant::Free) => Mark::Free,
+            Some(Grant::Counted) => Mark::Counted,
+            None => Mark::Budget,
         };
         match grant {
             Some(_) => taken += 1,

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::HashForm;
 
+/// No time is longer, so that a clock can be asked for the end of it.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Settings of the controller of SidecarSets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -97,6 +100,21 @@ impl SidecarSetConfig {
             }
         }
         for (field, time) in [
+            ("podDebounce", self.pod_debounce),
+            ("podDebouncePerPod", self.pod_debounce_per_pod),
+            ("maxPodDebounce", self.max_pod_debounce),
+            ("statusInterval", self.status_interval),
+            ("conflictRetry", self.conflict_retry),
+            ("settleRetry", self.settle_retry),
+            ("confirmTimeout", self.confirm_timeout),
+            ("confirmAfter", self.confirm_after),
+            ("refusedRetry", self.refused_retry),
+        ] {
+            if time > LONGEST {
+                return Err(ConfigError::new(field, "must be at most a year"));
+            }
+        }
+        for (field, time) in [
             ("conflictRetry", self.conflict_retry),
             ("settleRetry", self.settle_retry),
             ("confirmTimeout", self.confirm_timeout),
@@ -130,5 +148,9 @@ mod tests {
         config.writes_per_round = 0;
         let error = config.validate().expect_err("no writes");
         assert!(error.to_string().contains("writesPerRound"), "{error}");
+        config = SidecarSetConfig::default();
+        config.refused_retry = Duration::MAX;
+        let error = config.validate().expect_err("no clock goes that far");
+        assert!(error.to_string().contains("refusedRetry"), "{error}");
     }
 }

@@ -17,30 +17,59 @@ use crate::plan::SidecarPod;
 /// Pods in one answer.
 const PAGE: u32 = 500;
 
-/// Waits, for as long as `patience`, until the caches have a set and all pods that it selects at least as they are on the
-/// server now. Returns whether they do. Cancel safe.
+/// How far the cache of pods has to be: it has to have seen these versions, each with the uid of its pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Goal(Vec<(String, String)>);
+
+impl Goal {
+    /// The cache has all changes up to a version once it has seen that version, so of numbers only the highest counts.
+    fn of(versions: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut others = Vec::new();
+        let mut highest: Option<(u64, (String, String))> = None;
+        for version in versions {
+            match version.1.parse::<u64>() {
+                Ok(number) if highest.as_ref().is_none_or(|(held, _)| number > *held) => {
+                    highest = Some((number, version));
+                }
+                Ok(_) => {}
+                Err(_) => others.push(version),
+            }
+        }
+        others.extend(highest.map(|(_, version)| version));
+        Self(others)
+    }
+
+    /// Waits, for as long as `patience`, until the cache is there. Returns whether it is. Cancel safe.
+    pub(super) async fn is_reached(&self, pods: &Cache<SidecarPod>, patience: Duration) -> bool {
+        let versions = self.0.iter();
+        let waits = versions.map(|(uid, version)| pods.wait_for(uid, version, patience));
+        join_all(waits).await.iter().all(Result::is_ok)
+    }
+}
+
+/// Asks the server how far the cache of pods has to be to know all pods that a set selects at least as they are now. `None`
+/// if the cache of sets does not come to the set's own version within `patience`. Cancel safe.
 ///
 /// # Errors
 /// The server can not be asked now.
-pub(super) async fn confirm(
+pub(super) async fn goal(
     client: &Client,
     sets: &Cache<SidecarSet>,
-    pods: &Cache<SidecarPod>,
     set: &Arc<SidecarSet>,
     patience: Duration,
-) -> Result<bool, ApiError> {
+) -> Result<Option<Goal>, ApiError> {
     let api: Api<SidecarSet> = Api::all(client.clone());
     let now = api.get_metadata_opt(set.name()).await;
     let now = now.map_err(|source| ApiError::new("reading a SidecarSet", source))?;
     let Some(now) = now.filter(|now| now.uid() == set.uid()) else {
-        return Ok(false);
+        return Ok(None);
     };
     if sets
         .wait_for(now.uid(), now.resource_version(), patience)
         .await
         .is_err()
     {
-        return Ok(false);
+        return Ok(None);
     }
     // The set is another one now, perhaps, and looked at again for it.
     let namespace = &set.spec.namespace;
@@ -65,8 +94,23 @@ pub(super) async fn confirm(
             None => break,
         }
     }
-    let waits = versions
-        .iter()
-        .map(|(uid, version)| pods.wait_for(uid, version, patience));
-    Ok(join_all(waits).await.iter().all(Result::is_ok))
+    Ok(Some(Goal::of(versions)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_versions_that_are_numbers_only_the_highest_is_waited_for() {
+        let version = |uid: &str, version: &str| (uid.to_owned(), version.to_owned());
+        let goal = Goal::of([
+            version("a", "9"),
+            version("b", "10"),
+            version("c", "x"),
+            version("d", "2"),
+        ]);
+        assert_eq!(goal, Goal(vec![version("c", "x"), version("b", "10")]));
+        assert_eq!(Goal::of([]), Goal::default());
+    }
 }

@@ -15,6 +15,14 @@ pub enum SidecarSetError {
     Revision(#[from] RevisionError),
 }
 
+/// Whether a failure to write a history may be over with the next try, so that nobody needs to know of it.
+pub(super) fn is_passing(error: &RevisionError) -> bool {
+    matches!(
+        error,
+        RevisionError::Api(ApiError::Conflict { .. } | ApiError::Throttled { .. })
+    )
+}
+
 impl ReconcileError for SidecarSetError {
     fn retry(&self) -> Retry {
         match self {

@@ -18,8 +18,8 @@ use crate::api::{DEFAULT_REVISION_HISTORY_LIMIT, SidecarSet};
 /// Where `kubectl apply` keeps a copy of the whole set, which is not for a revision to have.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Fields of a set that a revision keeps.
-const KEPT: [&str; 5] = [
+/// Fields of a set's spec that a revision keeps. Going back to a revision changes these, and no others.
+pub const REVISION_FIELDS: [&str; 5] = [
     "volumes",
     "containers",
     "initContainers",
@@ -107,7 +107,7 @@ impl Histories {
 pub(super) fn snapshot(set: &SidecarSet) -> Snapshot {
     let spec = serde_json::to_value(&set.spec).unwrap_or_default();
     let field = |name: &&str| ((*name).to_owned(), spec.get(*name).cloned().unwrap_or_default());
-    let mut kept: Map<String, Value> = KEPT.iter().map(field).collect();
+    let mut kept: Map<String, Value> = REVISION_FIELDS.iter().map(field).collect();
     kept.insert("$patch".to_owned(), json!("replace"));
     Snapshot::new(json!({ "spec": kept }))
 }
@@ -137,7 +137,13 @@ fn template(set: &SidecarSet) -> RevisionTemplate {
 fn in_use(set: &SidecarSet, existing: &[Arc<ControllerRevision>], rosters: &Rosters) -> HashSet<String> {
     let pods = rosters.speaking_of(set.name());
     let injected = pods.iter().filter_map(|pod| pod.set(set.name()));
-    let mut used: HashSet<String> = injected.map(|injected| injected.revision().to_owned()).collect();
+    let mut used: HashSet<String> = HashSet::new();
+    for injected in injected {
+        // Many pods have the same one.
+        if !used.contains(injected.revision()) {
+            used.insert(injected.revision().to_owned());
+        }
+    }
     let Some(pinned) = &set.spec.injection_strategy.revision else {
         return used;
     };

@@ -66,6 +66,7 @@ mod writer;
 pub use caches::sidecar_pod_cache;
 pub use config::SidecarSetConfig;
 pub use error::SidecarSetError;
+pub use history::REVISION_FIELDS;
 pub use metrics::UpgradeMetrics;
 pub use notes::{INVALID_SIDECAR_SET, REVISION_FAILED, UPGRADE_REFUSED};
 pub use wire::{SidecarSetController, SidecarSetDependencies, sidecar_set_controller};

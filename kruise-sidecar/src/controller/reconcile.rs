@@ -9,9 +9,9 @@ use kruise_core::runtime::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::confirm::confirm;
-use super::error::SidecarSetError;
-use super::history::Histories;
+use super::confirm::goal;
+use super::error::{SidecarSetError, is_passing};
+use super::history::{Histories, Latest};
 use super::metrics::UpgradeMetrics;
 use super::rosters::{Entry, Rosters};
 use super::writer::{Change, Order, Refusal, Round, Writer};
@@ -70,7 +70,11 @@ impl Reconciler for SidecarSetReconciler {
             return Ok(Outcome::Done);
         };
         let mut wait = Wait::default();
-        let entry = self.rosters.entry(&set);
+        let (entry, gone) = self.rosters.entry(&set);
+        if let Some(uid) = gone {
+            // Another set had its name a moment ago.
+            self.writer.forget(&uid);
+        }
         let troubles = {
             let mut entry = entry.lock();
             entry.follow(&set, &self.rosters);
@@ -80,37 +84,73 @@ impl Reconciler for SidecarSetReconciler {
             self.troubles(&set, &mut entry)
         };
         troubles.into_iter().for_each(|note| self.events.emit(note));
-        let latest = self.histories.sync(&set, &self.rosters).await;
+        let acted = self.act(&set, &entry, &mut wait).await;
+        // After the upgrades, which would conflict with them.
+        let told = self.conditions(&entry, &mut wait).await;
+        acted?;
+        told?;
+        Ok(wait.outcome())
+    }
+}
+
+impl SidecarSetReconciler {
+    /// Brings the history, the status and some pods of a set to where they should be.
+    async fn act(
+        &self,
+        set: &Arc<SidecarSet>,
+        entry: &Mutex<Entry>,
+        wait: &mut Wait,
+    ) -> Result<(), SidecarSetError> {
+        let latest = self.histories.sync(set, &self.rosters).await;
         let settled = self.writer.settle(set.uid()).await;
         let expected = self.writer.expectations.check(set.uid());
+        let waiting = {
+            let mut entry = entry.lock();
+            entry.waiting = matches!(expected, Expected::Waiting { .. });
+            // Long before it is given up.
+            if matches!(expected, Expected::Waiting { oldest, .. } if oldest >= self.config.confirm_after) {
+                entry.doubt();
+            }
+            entry.waiting
+        };
         // After what is expected was looked at, so that a plan that may be carried out knows of all of it.
-        let planned = self.plan(&set, &entry);
-        self.report(&set, &entry, &planned.counts, latest.as_ref().ok(), &mut wait)
-            .await?;
-        self.conditions(&entry, &mut wait).await;
+        let planned = self.plan(set, entry);
+        let reported = self
+            .report(set, entry, &planned.counts, latest.as_ref().ok(), wait)
+            .await;
         settled?;
         let latest = latest.inspect_err(|error| {
-            let note = notes::revision_failed(&set, &Causes(error).to_string());
-            self.events.emit(note);
+            if !is_passing(error) {
+                let note = notes::revision_failed(set, &Causes(error).to_string());
+                self.events.emit(note);
+            }
         })?;
-        if let Expected::Waiting { oldest, .. } = expected {
-            let mut entry = entry.lock();
-            entry.waiting = true;
-            // Long before it is given up.
-            entry.confirmed &= oldest < self.config.confirm_after;
-            wait.at_most(self.config.settle_retry);
-            return Ok(wait.outcome());
+        match waiting {
+            true => wait.at_most(self.config.settle_retry),
+            false => self.upgrade(set, entry, planned, latest, wait).await?,
         }
-        entry.lock().waiting = false;
+        // A status that can not be written stops no upgrade.
+        Ok(reported?)
+    }
+
+    /// Carries a plan out.
+    async fn upgrade(
+        &self,
+        set: &Arc<SidecarSet>,
+        entry: &Mutex<Entry>,
+        planned: Planned,
+        latest: Latest,
+        wait: &mut Wait,
+    ) -> Result<(), SidecarSetError> {
         if planned.pods.is_empty() {
             if planned.more {
                 wait.at_most(self.config.conflict_retry);
             }
-            return Ok(wait.outcome());
+            return Ok(());
         }
-        let Some(planned) = self.confirmed(&set, &entry, planned).await? else {
+        let Some(planned) = self.confirmed(set, entry, planned).await? else {
             wait.at_most(self.config.settle_retry);
-            return Ok(wait.outcome());
+            return Ok(());
         };
         let order = Order {
             set: set.clone(),
@@ -125,12 +165,9 @@ impl Reconciler for SidecarSetReconciler {
             true => self.config.conflict_retry,
             false => self.config.settle_retry,
         });
-        self.finish(&set, &entry, planned.change, round)?;
-        Ok(wait.outcome())
+        self.finish(set, entry, planned.change, round)
     }
-}
 
-impl SidecarSetReconciler {
     fn forget(&self, key: &ObjectKey) {
         if let Some(uid) = self.rosters.forget(&key.name) {
             self.writer.forget(&uid);
@@ -139,7 +176,7 @@ impl SidecarSetReconciler {
     }
 
     fn plan(&self, set: &SidecarSet, entry: &Mutex<Entry>) -> Planned {
-        let entry = entry.lock();
+        let mut entry = entry.lock();
         let began = Instant::now();
         let plan = entry.roster.plan(self.config.mode);
         self.metrics
@@ -174,7 +211,17 @@ impl SidecarSetReconciler {
             return Ok(Some(planned));
         }
         let patience = self.config.confirm_timeout;
-        if !confirm(&self.writer.client, &self.sets, &self.rosters.pods, set, patience).await? {
+        let asked = entry.lock().goal.clone();
+        let goal = match asked {
+            Some(goal) => Some(goal),
+            None => goal(&self.writer.client, &self.sets, set, patience).await?,
+        };
+        entry.lock().goal.clone_from(&goal);
+        let reached = match &goal {
+            Some(goal) => goal.is_reached(&self.rosters.pods, patience).await,
+            None => false,
+        };
+        if !reached {
             tracing::info!(
                 set = set.name(),
                 "the caches lag behind; no pods are upgraded yet"

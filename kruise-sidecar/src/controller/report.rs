@@ -52,6 +52,8 @@ impl SidecarSetReconciler {
         }
         let api: Api<SidecarSet> = Api::all(self.writer.client.clone());
         let patch = Patch::Merge(status_patch(set, &status));
+        // Before the request, since the watch may be quicker than the answer.
+        entry.lock().wrote = Some(status);
         let written = api
             .patch_status(set.name(), &PatchParams::default(), &patch)
             .await;
@@ -76,7 +78,7 @@ impl SidecarSetReconciler {
             false => 0,
         };
         let told = std::mem::replace(&mut entry.lock().told, stuck);
-        if stuck > 0 && stuck != told {
+        if stuck > told {
             self.events.emit(notes::not_upgradable(set, stuck));
         }
     }
@@ -100,7 +102,10 @@ impl SidecarSetReconciler {
     }
 
     /// Writes the conditions of pods that have to be written.
-    pub(super) async fn conditions(&self, entry: &Mutex<Entry>, wait: &mut Wait) {
+    ///
+    /// # Errors
+    /// The first one that could not be, for a reason that may pass.
+    pub(super) async fn conditions(&self, entry: &Mutex<Entry>, wait: &mut Wait) -> Result<(), ApiError> {
         let suspects: Vec<ObjectKey> = {
             let mut entry = entry.lock();
             let some: Vec<_> = entry
@@ -133,14 +138,12 @@ impl SidecarSetReconciler {
             Some((pod, condition))
         });
         let wanted: Vec<_> = wanted.collect();
-        if wanted.is_empty() {
-            return;
+        let mut failure = None;
+        for (key, error) in self.writer.conditions(wanted).await {
+            entry.lock().suspects.insert(key);
+            failure.get_or_insert(error);
         }
-        let again = self.writer.conditions(wanted).await;
-        if !again.is_empty() {
-            entry.lock().suspects.extend(again);
-            wait.at_most(self.config.conflict_retry);
-        }
+        failure.map_or(Ok(()), Err)
     }
 }
 

@@ -4,12 +4,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kruise_core::policy::Labels;
 use kruise_core::runtime::{Cache, Cached as _, Delta, Index, ObjectKey};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use crate::api::{HashForm, NamespaceFacts, SidecarSet};
+use super::confirm::Goal;
+use crate::api::{HashForm, NamespaceFacts, SidecarSet, SidecarSetStatus};
 use crate::plan::upgrade::{Roster, may_change_upgradable, membership};
 use crate::plan::{SidecarPod, Target};
 use crate::webhook::NamespaceView;
@@ -41,8 +43,10 @@ pub(super) struct Entry {
     pub(super) target: Arc<Target>,
     /// For a state of the set with the same spec and hashes.
     pub(super) roster: Roster,
-    /// Labels of namespaces have changed, or nothing is known yet.
+    /// Nothing is known of its pods yet.
     stale: bool,
+    /// Namespaces whose labels have changed since their pods were looked at.
+    stale_namespaces: HashSet<Box<str>>,
     /// Pods whose condition may have to be written.
     pub(super) suspects: HashSet<ObjectKey>,
     /// Pods that the server does not let upgrade, and until when they are left alone.
@@ -51,6 +55,10 @@ pub(super) struct Entry {
     pub(super) waiting: bool,
     /// The caches have been seen to be where the server is, since this process looks after the set.
     pub(super) confirmed: bool,
+    /// How far they have to be for that, once the server was asked.
+    pub(super) goal: Option<Goal>,
+    /// The status as this process wrote it last.
+    pub(super) wrote: Option<SidecarSetStatus>,
     /// When the status was last written.
     pub(super) reported: Option<Instant>,
     /// The number of pods that can not be upgraded, as it was last told.
@@ -75,16 +83,32 @@ impl Rosters {
         }
     }
 
-    /// The entry of a set; an empty one for a set that has none, or whose name another set had.
-    pub(super) fn entry(&self, set: &Arc<SidecarSet>) -> Arc<Mutex<Entry>> {
-        if let Some(entry) = self.find(set.name())
-            && entry.lock().set.uid() == set.uid()
-        {
-            return entry;
+    /// The entry of a set; an empty one for a set that has none, or whose name another set had. Of that one, the uid is
+    /// returned too.
+    pub(super) fn entry(&self, set: &Arc<SidecarSet>) -> (Arc<Mutex<Entry>>, Option<String>) {
+        let held = self.find(set.name());
+        let gone = held.as_ref().map(|entry| entry.lock().set.uid().to_owned());
+        if let Some(entry) = held.filter(|_| gone.as_deref() == Some(set.uid())) {
+            return (entry, None);
         }
         let entry = Arc::new(Mutex::new(Entry::new(set, self.form)));
         self.entries.write().insert(set.name().into(), entry.clone());
-        entry
+        (entry, gone)
+    }
+
+    /// Whether an update of a set is nothing but the status that this process wrote.
+    pub(super) fn is_own_status(&self, old: &SidecarSet, new: &SidecarSet) -> bool {
+        let told = |metadata: &ObjectMeta| ObjectMeta {
+            resource_version: None,
+            managed_fields: None,
+            ..metadata.clone()
+        };
+        old.spec == new.spec
+            && told(&old.metadata) == told(&new.metadata)
+            && new.status.is_some()
+            && self
+                .find(new.name())
+                .is_some_and(|entry| entry.lock().wrote == new.status)
     }
 
     fn find(&self, name: &str) -> Option<Arc<Mutex<Entry>>> {
@@ -146,7 +170,9 @@ impl Rosters {
         for entry in entries {
             let mut entry = entry.lock();
             if entry.asks_for_namespace_labels() {
-                entry.stale = true;
+                entry
+                    .stale_namespaces
+                    .insert(delta.object().key().name.as_ref().into());
                 wake(entry.set.name());
             }
         }
@@ -161,10 +187,13 @@ impl Entry {
             roster: Roster::new(target.clone()),
             target,
             stale: true,
+            stale_namespaces: HashSet::new(),
             suspects: HashSet::new(),
             refused: HashMap::new(),
             waiting: false,
             confirmed: false,
+            goal: None,
+            wrote: None,
             reported: None,
             told: 0,
             trouble: None,
@@ -179,7 +208,7 @@ impl Entry {
 
     /// Goes on to the set as it is now.
     pub(super) fn follow(&mut self, set: &Arc<SidecarSet>, rosters: &Rosters) {
-        if Arc::ptr_eq(&self.set, set) && !self.stale {
+        if Arc::ptr_eq(&self.set, set) && !self.stale && self.stale_namespaces.is_empty() {
             return;
         }
         let old = std::mem::replace(&mut self.set, set.clone());
@@ -187,6 +216,7 @@ impl Entry {
         if !same_state(&old, set) || self.stale {
             // Under the lock of this entry, so that what changes from now on is taken in after it.
             self.stale = false;
+            self.stale_namespaces.clear();
             self.roster = Roster::new(self.target.clone());
             self.suspects.clear();
             self.refused.clear();
@@ -194,11 +224,28 @@ impl Entry {
                 self.take(&pod, rosters);
             }
         }
+        let namespaces = std::mem::take(&mut self.stale_namespaces);
+        if !namespaces.is_empty() {
+            for pod in rosters.speaking_of(set.name()) {
+                if namespaces.contains(pod.key().namespace_str()) {
+                    self.take(&pod, rosters);
+                }
+            }
+        }
         // Of pods that it was not for, nobody has asked.
         let (old, new) = (&old.spec, &set.spec);
-        self.confirmed &= old.selector == new.selector
+        let same_pods = old.selector == new.selector
             && old.namespace == new.namespace
             && old.namespace_selector == new.namespace_selector;
+        if !same_pods {
+            self.doubt();
+        }
+    }
+
+    /// The server has to be asked again before the next upgrade.
+    pub(super) fn doubt(&mut self) {
+        self.confirmed = false;
+        self.goal = None;
     }
 
     /// Takes in what became of a pod. Returns whether that may change a plan, or the condition of the pod.

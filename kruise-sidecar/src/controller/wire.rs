@@ -112,6 +112,10 @@ pub fn sidecar_set_controller(
     };
     let mut builder = Controller::builder(NAME, sets, reconciler)
         .config(config.runner.clone())
+        .changed({
+            let rosters = rosters.clone();
+            move |old, new| !rosters.is_own_status(old, new)
+        })
         .watches(&revisions, |delta: &Delta<ControllerRevision>, enqueue| {
             if let Some(set) = set_of(delta.object()) {
                 enqueue(ObjectKey::cluster(set.as_str()));

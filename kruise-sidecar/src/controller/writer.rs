@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kruise_core::runtime::{ApiError, Cache, Cached as _, Causes, Clock, Expectations, ObjectKey};
 use kube_client::{Api, Client};
@@ -222,25 +222,31 @@ impl Writer {
     /// The server can not be asked now; nothing may be decided for this set.
     pub(super) async fn settle(&self, set: &str) -> Result<(), ApiError> {
         let pods = self.in_doubt.lock().get(set).cloned().unwrap_or_default();
-        for key in pods {
-            let api: Api<Pod> = Api::namespaced(self.client.clone(), key.namespace_str());
-            let found = api.get_metadata_opt(&key.name).await;
-            let found = found.map_err(|source| ApiError::new("reading a pod", source))?;
-            let held = self.pods.get(&key);
-            if let Some(found) = &found {
-                self.expectations
-                    .expect_update(set, found.uid(), found.resource_version());
-            }
-            // The pod that the cache has is gone.
-            let gone = held.filter(|held| found.as_ref().is_none_or(|found| found.uid() != held.uid()));
-            if let Some(gone) = gone {
-                self.expectations.expect_deletion(set, gone.uid());
-                if self.pods.get_by_uid(gone.uid()).is_none() {
-                    self.expectations.withdraw_deletion(set, gone.uid());
-                }
-            }
-            self.settled(set, &key);
+        let asked = stream::iter(pods).map(|key| self.settle_pod(set, key));
+        asked
+            .buffer_unordered(self.concurrent)
+            .try_for_each(|()| std::future::ready(Ok(())))
+            .await
+    }
+
+    async fn settle_pod(&self, set: &str, key: ObjectKey) -> Result<(), ApiError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), key.namespace_str());
+        let found = api.get_metadata_opt(&key.name).await;
+        let found = found.map_err(|source| ApiError::new("reading a pod", source))?;
+        let held = self.pods.get(&key);
+        if let Some(found) = &found {
+            self.expectations
+                .expect_update(set, found.uid(), found.resource_version());
         }
+        // The pod that the cache has is gone.
+        let gone = held.filter(|held| found.as_ref().is_none_or(|found| found.uid() != held.uid()));
+        if let Some(gone) = gone {
+            self.expectations.expect_deletion(set, gone.uid());
+            if self.pods.get_by_uid(gone.uid()).is_none() {
+                self.expectations.withdraw_deletion(set, gone.uid());
+            }
+        }
+        self.settled(set, &key);
         Ok(())
     }
 
@@ -250,14 +256,17 @@ impl Writer {
         self.expectations.forget(set);
     }
 
-    /// Writes conditions of pods, some at a time. Returns the pods that have to be looked at again.
+    /// Writes conditions of pods, some at a time. Returns the pods that have to be looked at again, and why.
     pub(super) async fn conditions(
         self: &Arc<Self>,
         wanted: Vec<(Arc<SidecarPod>, Upgradable)>,
-    ) -> Vec<ObjectKey> {
+    ) -> Vec<(ObjectKey, ApiError)> {
         let writes = stream::iter(wanted).map(|(pod, condition)| {
             let writer = self.clone();
-            async move { writer.condition(&pod, &condition).await.err().map(|()| pod.key()) }
+            async move {
+                let written = writer.condition(&pod, &condition).await;
+                written.err().map(|error| (pod.key(), error))
+            }
         });
         let again = writes.buffer_unordered(self.concurrent);
         again.filter_map(std::future::ready).collect().await
@@ -265,20 +274,21 @@ impl Writer {
 
     /// # Errors
     /// It has to be looked at again.
-    async fn condition(&self, pod: &SidecarPod, condition: &Upgradable) -> Result<(), ()> {
+    async fn condition(&self, pod: &SidecarPod, condition: &Upgradable) -> Result<(), ApiError> {
         let key = pod.key();
         let api: Api<Pod> = Api::namespaced(self.client.clone(), key.namespace_str());
         let patch = Patch::Strategic(condition.to_strategic_merge(pod, self.clock.now()));
         let written = api.patch_status(&key.name, &PatchParams::default(), &patch).await;
         match written.map_err(|source| ApiError::new("writing a condition", source)) {
-            Ok(_) | Err(ApiError::Gone { .. }) => Ok(()),
+            // A pod that has changed is looked at again for that.
+            Ok(_) | Err(ApiError::Gone { .. } | ApiError::Conflict { .. }) => Ok(()),
             Err(error @ ApiError::Refused { .. }) => {
                 tracing::warn!(pod = %key, error = %Causes(&error), "condition of a pod not written");
                 Ok(())
             }
             Err(error) => {
                 tracing::debug!(pod = %key, error = %Causes(&error), "condition of a pod not written yet");
-                Err(())
+                Err(error)
             }
         }
     }

@@ -100,8 +100,8 @@ fn judged(judge: &Judge<'_>, own: &[&KnownPod], plan: &UpgradePlan, places: &Pla
     let order: HashMap<u32, usize> = plan.rollout.order.iter().copied().zip(1..).collect();
     let resets: HashSet<u32> = plan.resets.iter().copied().collect();
     let mut pods: Vec<PodExplanation> = Vec::with_capacity(own.len());
-    for ((known, planned), at) in own.iter().zip(&plan.rollout.verdicts).zip(0_u32..) {
-        let verdict = judge.judge(known, planned, resets.contains(&at));
+    for ((known, planned), at) in own.iter().zip(plan.rollout.verdicts()).zip(0_u32..) {
+        let verdict = judge.judge(known, &planned, resets.contains(&at));
         let mut pod = explanation(judge.target, known, verdict);
         pod.place = order.get(&at).copied();
         pod.why_here = places.why(at, judge.set, judge.target, &known.pod);
@@ -118,7 +118,7 @@ fn judged(judge: &Judge<'_>, own: &[&KnownPod], plan: &UpgradePlan, places: &Pla
 fn unavailable(target: &Target, own: &[&KnownPod], plan: &UpgradePlan) -> Vec<Unavailable> {
     let down = own
         .iter()
-        .zip(&plan.rollout.verdicts)
+        .zip(plan.rollout.verdicts())
         .filter(|(known, planned)| match planned {
             Planned::Updated => !Facts::of(target, &known.pod).available,
             Planned::Wait(Hold::Obstacle(Obstacle::InFlight)) => true,

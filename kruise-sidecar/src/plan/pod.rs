@@ -204,27 +204,41 @@ impl SidecarPod {
         self.reported && !self.unreadable && self.behind(target).next().is_none()
     }
 
-    /// Whether what is known of one container of a set is what its spec says.
-    pub(super) fn is_container_consistent(&self, set: &str, name: &str) -> bool {
+    /// Whether no upgrade of a container of a set is under way, as far as the node has reported. A container by digest may
+    /// still run another one than the spec says, as nodes that report digests of another kind have it; there is nothing to
+    /// wait for then.
+    pub(super) fn upgrades_are_over(&self, target: &Target) -> bool {
+        self.reported && !self.unreadable && self.pending(target).next().is_none()
+    }
+
+    /// Whether the node has reported a container, and no upgrade of it by the set is under way.
+    pub(super) fn is_container_over(&self, set: &str, name: &str) -> bool {
         let pending = self.set(set).map(|set| &*set.pending).unwrap_or_default();
-        self.status(name).is_some()
-            && self
-                .container(name)
-                .is_some_and(|(at, _)| !pending.contains(&at) && !self.other_digest.contains(&at))
+        let at = self.container(name).map(|(at, _)| at);
+        self.status(name).is_some() && at.is_some_and(|at| !pending.contains(&at))
     }
 
     /// The containers of a set that do not run what the spec says.
     pub(crate) fn behind<'p>(&'p self, target: &'p Target) -> impl Iterator<Item = &'p SlimContainer> {
+        self.pending(target).chain(self.own(target, &self.other_digest))
+    }
+
+    /// The containers of a set whose upgrade is under way.
+    fn pending<'p>(&'p self, target: &'p Target) -> impl Iterator<Item = &'p SlimContainer> {
         let pending = self.set(&target.name).map(|set| &*set.pending);
-        let behind = pending.unwrap_or_default().iter().chain(&*self.other_digest);
-        behind
+        self.own(target, pending.unwrap_or_default())
+    }
+
+    /// Those of the containers at these positions that are a set's.
+    fn own<'p>(&'p self, target: &'p Target, at: &'p [u16]) -> impl Iterator<Item = &'p SlimContainer> {
+        at.iter()
             .filter_map(|at| self.pod.containers.get(usize::from(*at)))
             .filter(|container| target.has_container(&container.name))
     }
 
-    /// A container of a set that is ready though it does not run what the spec says: it is about to be restarted.
+    /// A container of a set that is ready though its upgrade is under way: it is about to be restarted.
     pub(super) fn in_flight<'p>(&'p self, target: &'p Target) -> Option<&'p SlimContainer> {
-        self.behind(target)
+        self.pending(target)
             .find(|container| self.status(&container.name).is_some_and(|status| status.ready))
     }
 
@@ -288,6 +302,7 @@ impl Labels for SidecarPod {
         self.pod.label(key)
     }
 
+    #[inline]
     fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
         self.pod.label_near(key, hint)
     }

@@ -18,13 +18,13 @@ pub(super) fn is_over(
     before: &LastStatus,
     upgraded: Option<Timestamp>,
 ) -> bool {
-    if status.image_id.as_ref() != before.image_id {
-        return true;
-    }
     let running = status.container_id.as_deref().unwrap_or_default();
     match before.container_id.as_deref() {
         Some("") if !running.is_empty() => return true,
-        Some(ran) if !ran.is_empty() => return running != ran,
+        // A node may report another id of the image without a restart.
+        Some(ran) if !ran.is_empty() && !running.is_empty() => return running != ran,
+        _ if status.image_id.as_ref() != before.image_id => return true,
+        Some(ran) if !ran.is_empty() => return true,
         // Nothing is known of containers: OpenKruise made the upgrade, or the node does not name them.
         _ => {}
     }
@@ -87,6 +87,14 @@ mod tests {
         assert!(!over("a:v2", &status("a:v1", "X", "containerd://1"), &x));
         assert!(over("a:v2", &status("a:v1", "X", "containerd://2"), &x));
         assert!(over("a:v2", &status("a:v2", "Y", "containerd://2"), &x));
+    }
+
+    #[test]
+    fn where_both_containers_are_known_they_alone_decide() {
+        let x = before("X", Some("containerd://1"));
+        assert!(!over("a:v2", &status("a:v1", "Y", "containerd://1"), &x));
+        assert!(over("a:v2", &status("a:v1", "X", "containerd://2"), &x));
+        assert!(over("a:v2", &status("a:v2", "X", ""), &x), "none runs any more");
     }
 
     #[test]

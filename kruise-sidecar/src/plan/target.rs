@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kruise_core::api::int_or_percent::{IntOrPercent, IntOrPercentError};
 use kruise_core::policy::priority::PriorityError;
-use kruise_core::policy::scatter::ANY_VALUE;
 use kruise_core::policy::{Priority, Scatter, Selector, SelectorError};
 
 use super::fingerprint::Fingerprint;
@@ -65,8 +64,6 @@ pub(super) struct Strategy {
     pub(super) selector: Option<Selector>,
     pub(super) priority: Option<Priority>,
     pub(super) scatter: Scatter,
-    /// Whether some term stands for all values of its label.
-    pub(super) scatters_any: bool,
     pub(super) partition: Option<IntOrPercent>,
     pub(super) max_unavailable: Option<IntOrPercent>,
 }
@@ -240,10 +237,6 @@ fn strategy(set: &SidecarSet) -> Result<Strategy, TargetError> {
         selector: selector.map_err(TargetError::Selector)?,
         priority: priority.map_err(TargetError::Priority)?,
         scatter: Scatter::compile(&strategy.scatter_strategy),
-        scatters_any: strategy
-            .scatter_strategy
-            .iter()
-            .any(|term| term.value == ANY_VALUE),
         partition: amount("partition", &strategy.partition)?,
         max_unavailable: amount("maxUnavailable", &strategy.max_unavailable)?,
     })

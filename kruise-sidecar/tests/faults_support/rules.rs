@@ -10,13 +10,14 @@ use kruise_core::testing::simulate::World;
 use kruise_sidecar::api::SidecarSet;
 use tokio::time::Instant;
 
-use super::sets::{SETS, Set, annotation, condition, image};
+use super::sets::{ANNOTATION, SETS, Set, annotation, condition, image};
 
 /// A pod of a set as it was after the write before.
 #[derive(Clone, Debug)]
 struct Seen {
     hash: String,
-    version: u64,
+    /// The state of the set that it came to, by its place in the history.
+    state: usize,
     available: bool,
 }
 
@@ -35,6 +36,10 @@ pub(crate) struct Memory {
     /// Pods that an upgrade took while they were available, and that are not available again, with the hash to which
     /// they came.
     down: BTreeMap<(&'static str, String), String>,
+    /// All sets as they were last.
+    sets: Vec<Version>,
+    /// The hashes that each set had, one after another.
+    states: BTreeMap<&'static str, Vec<String>>,
     /// The most that a set was ever allowed.
     limits: BTreeMap<&'static str, usize>,
     /// Since when everything is as it should be, and what it is.
@@ -73,6 +78,7 @@ impl Memory {
     /// # Errors
     /// The rule that is broken.
     pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
+        self.states(world);
         let versions = world.server.versions::<Pod>();
         if self.held.len() == versions.len() && versions.iter().all(|version| self.held.contains_key(version))
         {
@@ -90,6 +96,25 @@ impl Memory {
         result
     }
 
+    /// Takes in the states of sets that have changed.
+    fn states(&mut self, world: &World) {
+        let versions = world.server.versions::<SidecarSet>();
+        if versions == self.sets {
+            return;
+        }
+        self.sets = versions;
+        for set in &SETS {
+            let object = world.server.get::<SidecarSet>("", set.name);
+            let Some(hash) = object.as_ref().and_then(SidecarSet::hash) else {
+                continue;
+            };
+            let states = self.states.entry(set.name).or_default();
+            if states.last().is_none_or(|last| last != hash) {
+                states.push(hash.to_owned());
+            }
+        }
+    }
+
     fn pods(&mut self, world: &World, held: &BTreeMap<Version, Pod>) -> Result<(), String> {
         let pods: Vec<&Pod> = held.values().collect();
         if let Some(changed) = pods.iter().find(|pod| image(pod, "main") != "web:1") {
@@ -100,11 +125,11 @@ impl Memory {
             ));
         }
         for set in &SETS {
-            let Some(object) = world.server.get::<SidecarSet>("", set.name) else {
-                continue;
-            };
-            let most = self.limits.entry(set.name).or_default();
-            *most = limit(&object).max(*most);
+            // Its pods are followed while it is gone, too.
+            if let Some(object) = world.server.get::<SidecarSet>("", set.name) {
+                let most = self.limits.entry(set.name).or_default();
+                *most = limit(&object).max(*most);
+            }
             let own: Vec<&Pod> = pods.iter().filter(|pod| of_set(pod, set)).copied().collect();
             self.set(set, &own)?;
         }
@@ -120,20 +145,26 @@ impl Memory {
         let mut came_to = None;
         for pod in pods {
             let key = (set.name, uid(pod));
+            let hash = set.hash(pod).unwrap_or_default();
+            let before = self.pods.get(&key);
+            let state = match before.filter(|before| before.hash == hash) {
+                Some(before) => before.state,
+                None => self.state(set, &hash),
+            };
             let now = Seen {
-                hash: set.hash(pod).unwrap_or_default(),
-                version: set.version(pod),
+                state,
+                hash,
                 available: set.is_available(pod),
             };
             if now.available {
                 self.down.remove(&key);
             }
             if let Some(before) = self.pods.get(&key).filter(|before| before.hash != now.hash) {
-                if now.version <= before.version {
-                    let (pod, was) = (name(pod), before.version);
+                if now.state <= before.state {
+                    let (pod, was) = (name(pod), before.state);
                     return Err(format!(
-                        "{pod} came from v{was} to v{} of {}",
-                        now.version, set.name
+                        "{pod} came from state {was} to {} of {}",
+                        now.state, set.name
                     ));
                 }
                 match before.available && !now.available {
@@ -169,10 +200,16 @@ impl Memory {
         }
         let held = self.pods.iter().filter(|(key, _)| own(key));
         let old = held.filter(|(_, seen)| seen.hash != hash).count();
-        if old < set.partition.min(pods.len()) {
-            return Err(format!("{} keeps {old} pods, not {}", set.name, set.partition));
+        if old < set.keeps(pods.len()) {
+            return Err(format!("{} keeps {old} of {} pods", set.name, pods.len()));
         }
         Ok(())
+    }
+
+    /// The last state of a set with a hash.
+    fn state(&self, set: &Set, hash: &str) -> usize {
+        let states = self.states.get(set.name).map(Vec::as_slice).unwrap_or_default();
+        states.iter().rposition(|state| state == hash).unwrap_or_default()
     }
 
     /// What is not as it should be once nothing happens any more.
@@ -241,12 +278,26 @@ impl Memory {
                 ));
             }
             let stuck: Vec<_> = own.iter().filter(|pod| !can_upgrade(set, pod, &object)).collect();
-            if updated + set.partition.min(own.len()) + stuck.len() < own.len() {
+            if updated + set.keeps(own.len()) + stuck.len() < own.len() {
                 return Err(format!(
                     "{updated} of {} pods of {} are updated",
                     own.len(),
                     set.name
                 ));
+            }
+            let at_the_set = own.iter().filter(|pod| set.hash(pod).as_deref() == Some(wanted));
+            for pod in at_the_set {
+                if set.spec(set.version(pod))["containers"][0]["image"] != object.spec.containers[0].image() {
+                    return Err(format!(
+                        "{} runs v{} of {}",
+                        name(pod),
+                        set.version(pod),
+                        set.name
+                    ));
+                }
+                if set.annotates && annotation(pod, ANNOTATION) != format!("v{}", set.version(pod)) {
+                    return Err(format!("{} has the annotation of another version", name(pod)));
+                }
             }
             for pod in &own {
                 let says = condition(pod, "SidecarSetUpgradable");

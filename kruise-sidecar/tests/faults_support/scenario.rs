@@ -40,9 +40,7 @@ impl SidecarScenario {
     pub(crate) fn new(world: &World) -> Self {
         let webhooks = webhooks(&world.server, world.clock.clone());
         for set in &SETS {
-            let mut object: SidecarSet = serde_json::from_value(set.object(1)).unwrap();
-            default_sidecar_set(&mut object, HashForm::default());
-            assert!(world.server.seed_object(&object));
+            assert!(world.server.seed_object(&fresh(set, 1)));
         }
         Self {
             managers: Managers {
@@ -59,9 +57,44 @@ impl SidecarScenario {
 
     async fn upgrade(&self, sets: &Api<SidecarSet>, set: &Set) -> u64 {
         let version = 1 + self.versions.fetch_add(1, Ordering::Relaxed);
-        spec(sets, set, json!({ "containers": set.containers(version) })).await;
+        spec(sets, set, set.spec(version)).await;
         version
     }
+
+    /// Goes back to some version that there was.
+    async fn revert(&self, sets: &Api<SidecarSet>, set: &Set, random: &mut Random) {
+        let version = 1 + random.below(self.versions.load(Ordering::Relaxed));
+        spec(sets, set, set.spec(version)).await;
+    }
+}
+
+/// Creates a set anew, at a version, if it is gone.
+async fn restore(sets: &Api<SidecarSet>, set: &Set, version: u64) {
+    let object = serde_json::from_value(set.object(version)).expect("a set");
+    let _ = sets.create(&PostParams::default(), &object).await;
+}
+
+/// An order of upgrades.
+fn order(random: &mut Random) -> Value {
+    let zone = format!("z{}", random.below(3));
+    match random.below(4) {
+        0 => {
+            json!({"scatterStrategy": [{"key": "zone", "value": "*"}], "priorityStrategy": null, "selector": null})
+        }
+        1 => json!({"scatterStrategy": null, "selector": null, "priorityStrategy":
+            {"weightPriority": [{"weight": 10, "matchSelector": {"matchLabels": {"zone": zone}}}]}}),
+        2 => json!({"scatterStrategy": null, "selector": null, "priorityStrategy":
+            {"orderPriority": [{"orderedKey": "zone"}]}}),
+        _ => json!({"scatterStrategy": [{"key": "zone", "value": zone}], "priorityStrategy": null,
+            "selector": {"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": [zone]}]}}),
+    }
+}
+
+/// A set at a version, as admission leaves it.
+fn fresh(set: &Set, version: u64) -> SidecarSet {
+    let mut object = serde_json::from_value(set.object(version)).expect("a set");
+    default_sidecar_set(&mut object, HashForm::default());
+    object
 }
 
 async fn spec(sets: &Api<SidecarSet>, set: &Set, spec: Value) {
@@ -71,7 +104,8 @@ async fn spec(sets: &Api<SidecarSet>, set: &Set, spec: Value) {
 
 async fn create(pods: &Api<Pod>, app: &str, number: u64) {
     let pod = json!({
-        "metadata": {"name": format!("{app}-{number}"), "namespace": NAMESPACE, "labels": {"app": app}},
+        "metadata": {"name": format!("{app}-{number}"), "namespace": NAMESPACE,
+            "labels": {"app": app, "zone": format!("z{}", number % 3)}},
         "spec": {"containers": [{"name": "main", "image": "web:1"}]},
     });
     let pod = serde_json::from_value(pod).expect("a pod");
@@ -104,7 +138,7 @@ impl Scenario for SidecarScenario {
             }
             let node = format!("node-{}", random.below(3));
             let number = random.below(PODS);
-            match random.below(20) {
+            match random.below(25) {
                 0..=3 => drop(self.upgrade(&sets, &logs).await),
                 4 | 5 => drop(self.upgrade(&sets, &mesh).await),
                 6 | 7 => drop(self.upgrade(&sets, &kept).await),
@@ -130,8 +164,9 @@ impl Scenario for SidecarScenario {
                         .crash_container(NAMESPACE, &format!("web-{number}"), container);
                 }
                 16 => {
-                    let version = self.upgrade(&sets, &logs).await;
-                    world.cluster.break_image(&logs.image(version));
+                    let set = if random.chance(0.5) { logs } else { mesh };
+                    let version = self.upgrade(&sets, &set).await;
+                    world.cluster.break_image(&set.image(version));
                 }
                 17 | 18 => {
                     let mut containers = rigid.containers(1);
@@ -140,7 +175,22 @@ impl Scenario for SidecarScenario {
                     }
                     spec(&sets, &rigid, json!({ "containers": containers })).await;
                 }
-                _ => world.server.compact(),
+                19 => world.server.compact(),
+                20 => self.revert(&sets, &logs, random).await,
+                21 => self.revert(&sets, &mesh, random).await,
+                22 => self.revert(&sets, &kept, random).await,
+                23 => {
+                    let strategy = order(random);
+                    spec(&sets, &logs, json!({ "updateStrategy": strategy })).await;
+                }
+                _ => {
+                    // Often in the same moment, so that nobody sees that it was gone.
+                    let version = self.versions.load(Ordering::Relaxed);
+                    let _ = sets.delete(logs.name, &DeleteParams::default()).await;
+                    if random.chance(0.7) {
+                        restore(&sets, &logs, version).await;
+                    }
+                }
             }
         }
         .boxed()
@@ -156,10 +206,16 @@ impl Scenario for SidecarScenario {
         }
         let last = self.versions.load(Ordering::Relaxed);
         for version in 1..=last {
-            world.cluster.mend_image(&SETS[0].image(version));
+            for set in &SETS {
+                world.cluster.mend_image(&set.image(version));
+            }
         }
-        let mut logs: SidecarSet = world.server.get("", "logs").expect("there");
+        let mut logs: SidecarSet = world
+            .server
+            .get("", "logs")
+            .unwrap_or_else(|| fresh(&SETS[0], last));
         logs.spec.update_strategy.paused = false;
+        logs.spec.update_strategy.selector = None;
         assert!(world.server.seed_object(&logs));
     }
 

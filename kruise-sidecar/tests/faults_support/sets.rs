@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// Image of an idle container.
 pub(crate) const EMPTY: &str = "empty:1";
 
+/// The annotation that sets patch.
+pub(crate) const ANNOTATION: &str = "example.com/version";
+
 /// A set of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Set {
@@ -14,47 +17,73 @@ pub(crate) struct Set {
     /// Value of the label `app` of its pods.
     pub(crate) app: &'static str,
     pub(crate) hot: bool,
-    /// How many pods stay as they are.
+    /// The share of pods that stay as they are, in percent.
     pub(crate) partition: usize,
+    /// Whether it patches an annotation of its pods.
+    pub(crate) annotates: bool,
 }
 
-/// Two sets on pods that come and go, one of them hot; one that keeps some of its pods as they are; one whose pods can not
-/// always be upgraded.
+/// Two sets on pods that come and go, one of them hot; one that keeps some of its pods as they are and patches annotations of
+/// the others; one whose pods can not always be upgraded.
 pub(crate) const SETS: [Set; 4] = [
     Set {
         name: "logs",
         app: "web",
         hot: false,
         partition: 0,
+        annotates: false,
     },
     Set {
         name: "mesh",
         app: "web",
         hot: true,
         partition: 0,
+        annotates: false,
     },
     Set {
         name: "kept",
         app: "kept",
         hot: false,
-        partition: 2,
+        partition: 40,
+        annotates: true,
     },
     Set {
         name: "rigid",
         app: "rigid",
         hot: false,
         partition: 0,
+        annotates: false,
     },
 ];
 
 impl Set {
     /// The set with its sidecar, which is named like it, at a version.
     pub(crate) fn object(&self, version: u64) -> Value {
+        let mut spec = self.spec(version);
+        spec["selector"] = json!({"matchLabels": {"app": self.app}});
+        let partition = match self.partition {
+            0 => json!(0),
+            percent => json!(format!("{percent}%")),
+        };
+        spec["updateStrategy"] = json!({"maxUnavailable": 1, "partition": partition});
         json!({
-            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet", "metadata": {"name": self.name},
-            "spec": {"selector": {"matchLabels": {"app": self.app}}, "containers": self.containers(version),
-                "updateStrategy": {"maxUnavailable": 1, "partition": self.partition}},
+            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet", "metadata": {"name": self.name}, "spec": spec,
         })
+    }
+
+    /// What of its spec belongs to a version.
+    pub(crate) fn spec(&self, version: u64) -> Value {
+        let mut spec = json!({ "containers": self.containers(version) });
+        if self.annotates {
+            let annotations = json!({ ANNOTATION: format!("v{version}") });
+            spec["patchPodMetadata"] = json!([{"annotations": annotations, "patchPolicy": "Overwrite"}]);
+        }
+        spec
+    }
+
+    /// How many of so many pods stay as they are.
+    pub(crate) fn keeps(&self, pods: usize) -> usize {
+        (self.partition * pods).div_ceil(100)
     }
 
     pub(crate) fn containers(&self, version: u64) -> Value {

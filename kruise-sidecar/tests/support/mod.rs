@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 
 /// A set `logs` of pods `app: web` with one cold sidecar, changed by a merge patch of its spec, with its defaults.
 pub(crate) fn set(change: Value) -> SidecarSet {
+    set_in(HashForm::default(), change)
+}
+
+/// The same with hashes of another form.
+pub(crate) fn set_in(form: HashForm, change: Value) -> SidecarSet {
     let mut object = json!({
         "metadata": {"name": "logs", "resourceVersion": "77", "generation": 1},
         "spec": {
@@ -18,7 +23,7 @@ pub(crate) fn set(change: Value) -> SidecarSet {
     });
     json_patch::merge(&mut object, &json!({ "spec": change }));
     let mut set = serde_json::from_value(object).expect("a set");
-    default_sidecar_set(&mut set, HashForm::default());
+    default_sidecar_set(&mut set, form);
     set
 }
 

@@ -1,6 +1,6 @@
 //! Which members carry which terms: the only place where labels are read.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use ahash::AHashMap;
 
@@ -23,7 +23,8 @@ const NO_VALUE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
 struct Value {
-    /// Position of its term: as declared, then by first occurrence. `None` while no term asks for it.
+    /// Position of its term: as declared, then, for those of a `*`, by the first member that has it. `None` while no term
+    /// asks for it.
     position: Option<(u32, u32)>,
     /// Members that have it.
     all: usize,
@@ -45,15 +46,30 @@ pub(super) struct Term {
 }
 
 impl Classes {
-    pub(super) fn of<M: Labels>(keys: &[KeyTerms], members: &[M], waiting: &[u32]) -> Self {
+    pub(super) fn of<M: Labels>(
+        keys: &[KeyTerms],
+        members: &[M],
+        waiting: &[u32],
+        compare: impl Fn(&M, &M) -> Ordering,
+    ) -> Self {
+        let compare = |one: u32, other: u32| {
+            let found = |at: u32| members.get(at as usize);
+            let by_member = found(one)
+                .zip(found(other))
+                .map(|(one, other)| compare(one, other));
+            by_member.unwrap_or(Ordering::Equal).then(one.cmp(&other))
+        };
         let mut values = Vec::new();
         let mut readers: Vec<Reader<'_>> = keys.iter().map(|key| Reader::new(key, &mut values)).collect();
         let mut columns: Vec<Vec<u32>> = keys.iter().map(|_| Vec::with_capacity(members.len())).collect();
         // All keys of a member at once, while it is at hand.
-        for member in members {
+        for (at, member) in (0..).zip(members) {
             for (reader, column) in readers.iter_mut().zip(&mut columns) {
-                column.push(reader.read(member, &mut values));
+                column.push(reader.read(member, at, &mut values, &compare));
             }
+        }
+        for any in keys.iter().filter_map(|key| key.any) {
+            number_occurrences(&mut values, any, &compare);
         }
         for column in &columns {
             for &at in waiting {
@@ -121,16 +137,31 @@ fn number(values: &mut Vec<Value>, position: Option<(u32, u32)>) -> u32 {
     (values.len() - 1) as u32
 }
 
+/// Replaces, in the values that the `*` declared at `any` stands for, the first members that have them by their order.
+fn number_occurrences(values: &mut [Value], any: u32, compare: &impl Fn(u32, u32) -> Ordering) {
+    let mut firsts: Vec<&mut (u32, u32)> = values
+        .iter_mut()
+        .filter_map(|value| value.position.as_mut().filter(|(term, _)| *term == any))
+        .collect();
+    firsts.sort_unstable_by(|(_, one), (_, other)| compare(*one, *other));
+    for (occurrence, (_, first)) in (0..).zip(firsts) {
+        *first = occurrence;
+    }
+}
+
 /// Reads one label of every member, numbers its values, and counts the members that have them.
 struct Reader<'m> {
     key: &'m KeyTerms,
     table: Table<'m>,
     /// The empty value: that of members without the label, whether or not a term asks for it.
     empty: u32,
-    /// How many values the `*` has found.
-    occurrences: u32,
+    /// For values that members have numbered themselves, the numbers here; [`UNKNOWN`] before the first member.
+    numbered: Vec<u32>,
     hint: usize,
 }
+
+/// A value that was not read yet.
+const UNKNOWN: u32 = u32::MAX - 1;
 
 impl<'m> Reader<'m> {
     fn new(key: &'m KeyTerms, values: &mut Vec<Value>) -> Self {
@@ -145,42 +176,74 @@ impl<'m> Reader<'m> {
             key,
             table,
             empty,
-            occurrences: 0,
+            numbered: Vec::new(),
             hint: 0,
         }
     }
 
-    fn read(&mut self, member: &'m impl Labels, values: &mut Vec<Value>) -> u32 {
-        let value = match (member.label_near(&self.key.key, &mut self.hint), self.key.any) {
-            (None, _) => self.empty,
-            (Some(label), None) => match self.table.get(label) {
-                Some(value) => value,
-                None => return NO_VALUE,
-            },
-            (Some(label), Some(any)) => self.occurs(label, any, values),
-        };
-        if let Some(held) = values.get_mut(value as usize) {
+    fn read<M: Labels>(
+        &mut self,
+        member: &'m M,
+        at: u32,
+        values: &mut Vec<Value>,
+        compare: &impl Fn(u32, u32) -> Ordering,
+    ) -> u32 {
+        let number = member.label_number(&self.key.key, &mut self.hint);
+        let number = number.map(|number| number as usize);
+        let known = number.and_then(|number| self.numbered.get(number).copied());
+        let known = known.filter(|known| *known != UNKNOWN);
+        let value = known.or_else(|| {
+            let label = member.label_near(&self.key.key, &mut self.hint)?;
+            let value = self.value(label, values);
+            self.remember(number, value);
+            Some(value)
+        });
+        let held = values.get_mut(value.unwrap_or(self.empty) as usize);
+        if let Some(held) = held {
             held.all += 1;
+            // Members without the label do not bring the empty value about.
+            if let Some(any) = self.key.any.filter(|_| value.is_some()) {
+                held.occurs(any, at, compare);
+            }
         }
-        value
+        value.unwrap_or(self.empty)
     }
 
-    /// The number of a value that `*`, declared at `any`, stands for.
-    fn occurs(&mut self, label: &'m str, any: u32, values: &mut Vec<Value>) -> u32 {
-        let value = self.table.get(label).unwrap_or_else(|| {
+    fn remember(&mut self, number: Option<usize>, value: u32) {
+        let Some(number) = number else { return };
+        if self.numbered.len() <= number {
+            self.numbered.resize(number + 1, UNKNOWN);
+        }
+        if let Some(known) = self.numbered.get_mut(number) {
+            *known = value;
+        }
+    }
+
+    /// The number of a value, a new one if a `*` asks for all.
+    fn value(&mut self, label: &'m str, values: &mut Vec<Value>) -> u32 {
+        self.table.get(label).unwrap_or_else(|| {
+            if self.key.any.is_none() {
+                return NO_VALUE;
+            }
             let value = number(values, None);
             self.table.insert(label, value);
             value
-        });
-        if let Some(held) = values.get_mut(value as usize)
-            && held
-                .position
-                .is_none_or(|position| (any, self.occurrences) < position)
-        {
-            held.position = Some((any, self.occurrences));
-            self.occurrences += 1;
+        })
+    }
+}
+
+impl Value {
+    /// A member at `at` has it, and a `*` declared at `any` stands for it.
+    #[inline]
+    fn occurs(&mut self, any: u32, at: u32, compare: &impl Fn(u32, u32) -> Ordering) {
+        let first = match self.position {
+            Some((term, first)) if term == any => compare(at, first).is_lt(),
+            Some((term, _)) => any < term,
+            None => true,
+        };
+        if first {
+            self.position = Some((any, at));
         }
-        value
     }
 }
 

@@ -11,6 +11,8 @@ mod moves;
 mod pattern;
 mod sweep;
 
+use std::cmp::Ordering;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -98,15 +100,27 @@ impl Scatter {
     }
 
     /// Sorts `waiting`, positions of `members`; `members` are all of the set, also those that do not wait, since a
-    /// rollout half done is continued as it was begun.
+    /// rollout half done is continued as it was begun. Of values that a `*` stands for, that of the first member comes
+    /// first.
     ///
     /// A member without a label counts as one with the empty value. For n members and k terms: n look-ups for each
     /// key, and O(n·min(k, 32) + n·√n) steps on numbers. Allocates a few buffers, and nothing per member.
     pub fn sort<M: Labels>(&self, members: &[M], waiting: &mut [u32]) {
+        self.sort_with(members, waiting, |_, _| Ordering::Equal);
+    }
+
+    /// The same; which member is the first is what `compare` says, and their order in the slice only where it says nothing.
+    /// It is asked only if there is a `*`.
+    pub fn sort_with<M: Labels>(
+        &self,
+        members: &[M],
+        waiting: &mut [u32],
+        compare: impl Fn(&M, &M) -> Ordering,
+    ) {
         if self.keys.is_empty() || waiting.len() < 2 {
             return;
         }
-        let classes = Classes::of(&self.keys, members, waiting);
+        let classes = Classes::of(&self.keys, members, waiting, compare);
         let terms = classes.terms(waiting.len());
         if terms.is_empty() {
             return;

@@ -35,8 +35,8 @@ pub(super) fn idle_are_empty(target: &Target, pod: &SidecarPod) -> bool {
     })
 }
 
-/// Whether the idle containers of a pod are to get the empty image: some do not have it, what works runs what it
-/// should, and is ready.
+/// Whether the idle containers of a pod are to get the empty image: some do not have it, and those that work have been
+/// upgraded and are ready.
 pub(super) fn wants_reset(target: &Target, pod: &SidecarPod) -> bool {
     if idle_are_empty(target, pod) {
         return false;
@@ -46,49 +46,58 @@ pub(super) fn wants_reset(target: &Target, pod: &SidecarPod) -> bool {
         .map(|(sidecar, hot)| pair(sidecar, hot, pod).idle)
         .collect();
     let is_idle = |name: &str| idle.contains(&name);
-    let consistent = target.sidecars.iter().all(|sidecar| {
+    let over = target.sidecars.iter().all(|sidecar| {
         let names: Vec<&str> = match &sidecar.hot {
             None => vec![&sidecar.name],
             Some(hot) => hot.containers.iter().map(|name| &**name).collect(),
         };
         let mut names = names.into_iter().filter(|name| !is_idle(name));
-        names.all(|name| pod.is_container_consistent(&target.name, name))
+        names.all(|name| pod.is_container_over(&target.name, name))
     });
     let others_ready = || {
         let containers = pod.pod().containers.iter();
         let mut others = containers.filter(|container| !is_idle(&container.name));
         others.all(|container| pod.status(&container.name).is_some_and(|status| status.ready))
     };
-    consistent && (pod.is_ready() || others_ready())
+    over && (pod.is_ready() || others_ready())
 }
 
-/// The container of a sidecar that is to get the new image, and the other one.
+/// What an upgrade does with the two containers of a sidecar.
+pub(super) struct Swap<'p> {
+    /// The one whose image changes.
+    pub(super) chosen: &'p str,
+    /// The one that is left as it is.
+    pub(super) other: &'p str,
+}
+
+/// Chooses the container of a sidecar that an upgrade changes.
 ///
-/// It is that which runs the empty image. If none does, a previous upgrade was not finished: then it is that which is
-/// not in order, and if both are or none is, the idle one.
+/// It is the one that runs the empty image. If neither does, a previous upgrade was not finished: then it is the one that
+/// is not in order, and if both are or neither is, the idle one.
 pub(super) fn choose<'p>(
     target: &Target,
     sidecar: &TargetSidecar,
     hot: &'p HotSidecar,
     pod: &SidecarPod,
-) -> (&'p str, &'p str) {
+) -> Swap<'p> {
     let [first, second] = &hot.containers;
+    let swap = |chosen, other| Swap { chosen, other };
     let is_empty = |name: &str| image(pod, name) == Some(&*hot.empty_image);
     if is_empty(first) {
-        return (first, second);
+        return swap(first, second);
     }
     if is_empty(second) {
-        return (second, first);
+        return swap(second, first);
     }
     let in_order = |name: &str| {
-        pod.status(name).is_some_and(|status| status.ready) && pod.is_container_consistent(&target.name, name)
+        pod.status(name).is_some_and(|status| status.ready) && pod.is_container_over(&target.name, name)
     };
     match (in_order(first), in_order(second)) {
-        (true, false) => (second, first),
-        (false, true) => (first, second),
+        (true, false) => swap(second, first),
+        (false, true) => swap(first, second),
         _ => {
             let pair = pair(sidecar, hot, pod);
-            (pair.idle, pair.working)
+            swap(pair.idle, pair.working)
         }
     }
 }

@@ -4,6 +4,7 @@
 //! upgraded at all ([`Obstacle`]); is it selected, in which order is it, does the partition keep it, does the budget
 //! last ([`kruise_core::policy`]).
 
+mod column;
 mod condition;
 mod decision;
 mod hot;

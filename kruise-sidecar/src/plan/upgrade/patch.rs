@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::hot;
+use super::hot::{self, Swap};
 use super::metadata::{MetadataError, patch_metadata};
 use crate::api::names::{
     SIDECAR_VERSION_ALT_PREFIX, SIDECAR_VERSION_PREFIX, SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE,
@@ -81,6 +81,18 @@ impl PodPatch {
         patch
     }
 
+    /// Tells two containers the version of the one that works from now on, and that one the version of the idle one.
+    fn say_versions(&mut self, working: &str, version: &str, idle: &str, idle_version: &str) {
+        self.annotations.extend([
+            (format!("{SIDECAR_VERSION_PREFIX}{working}"), version.to_owned()),
+            (
+                format!("{SIDECAR_VERSION_ALT_PREFIX}{working}"),
+                idle_version.to_owned(),
+            ),
+            (format!("{SIDECAR_VERSION_ALT_PREFIX}{idle}"), version.to_owned()),
+        ]);
+    }
+
     /// Changes the image of a container, if it is another one, and returns what ran there.
     fn set_image(&mut self, pod: &SidecarPod, container: &str, image: &str) -> Option<(String, LastStatus)> {
         if hot::image(pod, container)? == image {
@@ -119,22 +131,24 @@ pub fn upgrade_patch(
             before.extend(patch.set_image(pod, &sidecar.name, &sidecar.image));
             continue;
         };
-        let (chosen, other) = hot::choose(target, sidecar, hot, pod);
-        if hot::image(pod, other) == Some(&*sidecar.image) {
-            continue;
+        let Swap { chosen, other } = hot::choose(target, sidecar, hot, pod);
+        let version = &target.resource_version;
+        if hot::image(pod, other) != Some(&*sidecar.image) {
+            swapped = true;
+            before.extend(patch.set_image(pod, chosen, &sidecar.image));
+            working.0.insert(sidecar.name.to_string(), chosen.to_owned());
+            let other_version = pod.annotation(&format!("{SIDECAR_VERSION_PREFIX}{other}"));
+            patch.say_versions(chosen, version, other, other_version);
+        } else if hot::pair(sidecar, hot, pod).working != other {
+            // The upgrade before this one is taken back: what it began in the chosen container ends, and the other one,
+            // which never stopped, works again.
+            swapped = true;
+            before.extend(patch.set_image(pod, chosen, &hot.empty_image));
+            working.0.insert(sidecar.name.to_string(), other.to_owned());
+            patch.say_versions(other, version, chosen, IDLE_VERSION);
+            let idle = format!("{SIDECAR_VERSION_PREFIX}{chosen}");
+            patch.annotations.insert(idle, IDLE_VERSION.to_owned());
         }
-        swapped = true;
-        before.extend(patch.set_image(pod, chosen, &sidecar.image));
-        working.0.insert(sidecar.name.to_string(), chosen.to_owned());
-        let other_version = pod
-            .annotation(&format!("{SIDECAR_VERSION_PREFIX}{other}"))
-            .to_owned();
-        let version = target.resource_version.to_string();
-        patch.annotations.extend([
-            (format!("{SIDECAR_VERSION_PREFIX}{chosen}"), version.clone()),
-            (format!("{SIDECAR_VERSION_ALT_PREFIX}{chosen}"), other_version),
-            (format!("{SIDECAR_VERSION_ALT_PREFIX}{other}"), version),
-        ]);
     }
     if swapped {
         let key = SIDECARSET_WORKING_HOTUPGRADE_CONTAINER.to_owned();

@@ -1,11 +1,11 @@
 //! The plan.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 
 use kruise_core::api::int_or_percent::{Mode, Quantity};
 use kruise_core::policy::budget::Budget;
-use kruise_core::policy::rollout::Hold;
-use kruise_core::policy::{Labels, Member, Plan, PodRank, Rollout, Verdict};
+use kruise_core::policy::{Labels, Member, Plan, PodRank, Rollout};
 use kruise_core::runtime::ObjectKey;
 
 use super::decision::Obstacle;
@@ -83,7 +83,8 @@ pub(crate) struct Facts {
     /// Ready, and its containers run what the spec says.
     settled: bool,
     not_upgradable: bool,
-    wants_reset: bool,
+    /// Its idle hot-upgraded containers are to get the empty image.
+    pub(super) wants_reset: bool,
     pub(super) obstacle: Option<Obstacle>,
 }
 
@@ -95,7 +96,7 @@ impl Facts {
         let updated = hash.is_some() && hash == target.hash;
         let upgradable = without_image.is_some() && without_image == target.without_image;
         let ready = pod.is_ready() && hot::idle_are_empty(target, pod);
-        let consistent = pod.is_consistent(target);
+        let over = pod.upgrades_are_over(target);
         let obstacle = match updated {
             true => None,
             false if !target.updates => Some(Obstacle::NotUpdate),
@@ -106,10 +107,14 @@ impl Facts {
         Self {
             updated,
             // One that is not updated is free to take as soon as it is not ready, whatever it runs.
-            available: ready && (consistent || !updated),
-            settled: ready && consistent,
+            available: ready && (over || !updated),
+            settled: ready && pod.is_consistent(target),
             not_upgradable: !updated && !upgradable,
-            wants_reset: target.updates && !target.paused && hot::wants_reset(target, pod),
+            // What the empty image of a pod is that can not be upgraded, the set does not say.
+            wants_reset: target.updates
+                && !target.paused
+                && (updated || upgradable)
+                && hot::wants_reset(target, pod),
             obstacle,
         }
     }
@@ -118,14 +123,13 @@ impl Facts {
 /// A member whose facts are known.
 pub(super) trait Known: Member<Obstacle = Obstacle> {
     fn facts(&self) -> &Facts;
-    fn key(&self) -> &ObjectKey;
-    /// Its position among those that were given.
-    fn at(&self) -> u32;
+    fn key(&self) -> Option<&ObjectKey>;
+    /// Whether the API server does not take its patch.
+    fn is_refused(&self) -> bool;
 }
 
 /// A matched pod, judged for one set.
 struct Judged<'p> {
-    at: u32,
     facts: Facts,
     pod: &'p SidecarPod,
 }
@@ -135,12 +139,12 @@ impl Known for Judged<'_> {
         &self.facts
     }
 
-    fn key(&self) -> &ObjectKey {
-        &self.pod.pod().key
+    fn key(&self) -> Option<&ObjectKey> {
+        Some(&self.pod.pod().key)
     }
 
-    fn at(&self) -> u32 {
-        self.at
+    fn is_refused(&self) -> bool {
+        false
     }
 }
 
@@ -162,7 +166,15 @@ impl Member for Judged<'_> {
     type Obstacle = Obstacle;
 
     fn rank(&self) -> PodRank<'_> {
-        PodRank::new(self.pod.standing, self.key())
+        PodRank::new(self.pod.standing, &self.pod.pod().key)
+    }
+
+    fn rank_prefix(&self) -> u128 {
+        self.pod.standing.prefix()
+    }
+
+    fn tie_break(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
     }
 
     fn is_updated(&self) -> bool {
@@ -186,25 +198,33 @@ impl Member for Judged<'_> {
 ///
 /// For sets of many thousand pods see [`Roster`](super::Roster), which has not to look at each of them again.
 pub fn plan_upgrade<P: Borrow<SidecarPod>>(target: &Target, matched: &[P], mode: Mode) -> UpgradePlan {
-    let judged = (0..).zip(matched).map(|(at, pod)| {
+    let judged = matched.iter().map(|pod| {
         let pod = pod.borrow();
         let facts = Facts::of(target, pod);
-        Judged { at, facts, pod }
+        Judged { facts, pod }
     });
-    plan_members(target, judged.collect(), mode)
+    let judged: Vec<_> = judged.collect();
+    plan_members(target, &judged, None, mode)
 }
 
-/// Plans for members whose facts are known.
-pub(super) fn plan_members<M: Known>(target: &Target, mut members: Vec<M>, mode: Mode) -> UpgradePlan {
+/// Plans for members whose facts are known; `ranked` are their positions by rank, if that is known.
+pub(super) fn plan_members<M: Known>(
+    target: &Target,
+    members: &[M],
+    ranked: Option<&[u32]>,
+    mode: Mode,
+) -> UpgradePlan {
     let mut counts = Counts::default();
-    let mut resets = Vec::new();
-    let mut in_flight = 0;
-    for member in &members {
+    let (mut resets, mut early) = (Vec::new(), Vec::new());
+    let (mut in_flight, mut down) = (0, 0);
+    for (at, member) in (0..).zip(members) {
         let facts = member.facts();
         counts.add(facts);
         in_flight += usize::from(facts.obstacle == Some(Obstacle::InFlight));
-        if facts.wants_reset {
-            resets.push(member.at());
+        down += usize::from(facts.updated && !facts.available);
+        if facts.wants_reset && !member.is_refused() {
+            let list = if facts.updated { &mut resets } else { &mut early };
+            list.push(at);
         }
     }
     let rollout = match &target.strategy {
@@ -212,17 +232,17 @@ pub(super) fn plan_members<M: Known>(target: &Target, mut members: Vec<M>, mode:
         // Nothing is in the order then.
         Err(_) => Rollout::default(),
     };
-    // Values of a label that no term names are taken as they occur, so there the order of the pods would count.
-    let by_name = matches!(&target.strategy, Ok(strategy) if strategy.scatters_any);
-    if by_name {
-        members.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-    }
-    let mut rollout = rollout.plan(&members);
-    if by_name {
-        as_given(&members, &mut rollout);
-    }
+    // Pods that are updated count as down until they are reset. Others do not, so that resetting one takes it down.
+    let key = |at: &u32| members.get(*at as usize).and_then(Known::key);
+    early.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
+    let room = rollout.budget.limit().saturating_sub(in_flight + down);
+    resets.extend(early.into_iter().take(room));
+    let mut rollout = match ranked {
+        Some(ranked) => rollout.plan_ranked(members, ranked),
+        None => rollout.plan(members),
+    };
     if !resets.is_empty() {
-        hold(&mut rollout);
+        rollout.hold_back(Obstacle::ResetsFirst);
     }
     UpgradePlan {
         counts,
@@ -242,7 +262,7 @@ fn rollout<'t>(
     let limit = scaled(Quantity::SidecarSetMaxUnavailable, strategy.max_unavailable);
     let mut budget = Budget::new(limit);
     // They are old already, but the state that they are on their way to was this set's too.
-    (0..in_flight).for_each(|_| budget.observe(true, false));
+    budget.charge(in_flight);
     Rollout {
         paused: target.paused,
         selector: strategy.selector.as_ref(),
@@ -251,29 +271,4 @@ fn rollout<'t>(
         partition: scaled(Quantity::SidecarSetPartition, strategy.partition),
         budget,
     }
-}
-
-/// Puts a plan for members in another order into terms of the order in which they were given.
-fn as_given<M: Known>(members: &[M], rollout: &mut Plan<Obstacle>) {
-    for at in &mut rollout.order {
-        *at = members.get(*at as usize).map_or(*at, |member| member.at());
-    }
-    let mut verdicts = rollout.verdicts.clone();
-    for (member, verdict) in members.iter().zip(&rollout.verdicts) {
-        if let Some(to) = verdicts.get_mut(member.at() as usize) {
-            *to = *verdict;
-        }
-    }
-    rollout.verdicts = verdicts;
-}
-
-/// Takes back what was to be upgraded.
-fn hold(rollout: &mut Plan<Obstacle>) {
-    let taken = rollout.order.get(..rollout.count).unwrap_or_default();
-    for at in taken {
-        if let Some(verdict) = rollout.verdicts.get_mut(*at as usize) {
-            *verdict = Verdict::Wait(Hold::Obstacle(Obstacle::ResetsFirst));
-        }
-    }
-    rollout.count = 0;
 }

@@ -1,22 +1,21 @@
 //! The matched pods of a set, with what a plan must know of each in one row.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use kruise_core::api::int_or_percent::Mode;
-use kruise_core::policy::{Labels, Member, PodRank, PodStanding};
+use kruise_core::policy::{Labels, Member, PodRank, PodStanding, Ranking};
 use kruise_core::runtime::{Cached, ObjectKey};
 
+use super::column::Column;
 use super::decision::Obstacle;
 use super::plan::{Facts, Known, UpgradePlan, plan_members};
 use crate::plan::{SidecarPod, Target};
 
-/// A column is made anew when it knows this many more values than there are rows.
-const SPARE_VALUES: usize = 1024;
-
 /// The matched pods of a set, kept while they come, change and go: about 120 bytes for each, and four for each label that
-/// the strategy looks at. A plan reads them one after another, where the pods themselves lie all over the memory; with ten
-/// thousand pods and more that is most of the time.
+/// the strategy looks at. A plan reads them one after another, where the pods themselves lie all over the memory, and their
+/// order is kept from one plan to the next; with ten thousand pods and more that is most of the time.
 ///
 /// It holds for one state of the set: make another one when the set changes. Positions in a plan are those of
 /// [`key`](Self::key), until the next change.
@@ -41,28 +40,28 @@ const SPARE_VALUES: usize = 1024;
 pub struct Roster {
     target: Arc<Target>,
     rows: Vec<Row>,
+    /// Beside the rows, since a plan reads all of them.
+    marks: Vec<Mark>,
     places: HashMap<ObjectKey, u32>,
     /// One for each of the target's label keys.
     columns: Vec<Column>,
+    ranking: Ranking,
 }
 
+/// Who a pod is, and where it stands in the default order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
     key: ObjectKey,
     standing: PodStanding,
+}
+
+/// What is known of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
     facts: Facts,
+    /// The API server does not take its patch. That is not what the pod says, so it is not among the facts.
+    refused: bool,
 }
-
-/// The values of one label: which value each row has.
-#[derive(Clone, Debug, Default)]
-struct Column {
-    /// Positions in `values`; [`ABSENT`] for rows without the label.
-    rows: Vec<u32>,
-    values: Vec<Arc<str>>,
-    ids: HashMap<Arc<str>, u32>,
-}
-
-const ABSENT: u32 = u32::MAX;
 
 impl Roster {
     /// An empty roster for a state of a set.
@@ -71,8 +70,10 @@ impl Roster {
         Self {
             target,
             rows: Vec::new(),
+            marks: Vec::new(),
             places: HashMap::new(),
             columns,
+            ranking: Ranking::default(),
         }
     }
 
@@ -98,50 +99,54 @@ impl Roster {
 
     /// Whether it holds a pod as it is here, so that a plan that was made of it is right for this state of the pod.
     pub fn holds(&self, pod: &SidecarPod) -> bool {
-        let row = self.row(pod);
-        let at = self.places.get(&row.key).map(|at| *at as usize);
-        at.and_then(|at| self.rows.get(at)) == Some(&row)
+        let at = self.places.get(&pod.key()).map(|at| *at as usize);
+        let held = at.and_then(|at| self.rows.get(at).zip(self.marks.get(at)));
+        held.is_some_and(|(row, mark)| {
+            row.standing == pod.standing && mark.facts == Facts::of(&self.target, pod)
+        })
     }
 
-    /// Leaves a pod out until it is [put](Self::put) again, if it is not updated: an API server does not take its patch.
+    /// Leaves a pod alone until it is [put](Self::put) again: an API server does not take its patch.
     pub fn refuse(&mut self, key: &ObjectKey) {
         let at = self.places.get(key).map(|at| *at as usize);
-        if let Some(row) = at.and_then(|at| self.rows.get_mut(at))
-            && row.facts.obstacle.is_none()
-            && !row.facts.updated
-        {
-            row.facts.obstacle = Some(Obstacle::Refused);
-        }
-    }
-
-    fn row(&self, pod: &SidecarPod) -> Row {
-        Row {
-            key: pod.key(),
-            standing: pod.standing,
-            facts: Facts::of(&self.target, pod),
+        if let Some(mark) = at.and_then(|at| self.marks.get_mut(at)) {
+            mark.refused = true;
         }
     }
 
     /// Takes in a matched pod, or what became of one: [`membership`](super::membership) holds for it. Returns whether that
     /// may change a plan.
     pub fn put(&mut self, pod: &SidecarPod) -> bool {
-        let row = self.row(pod);
-        let next = self.rows.len();
-        let at = *self
-            .places
-            .entry(row.key.clone())
-            .or_insert(u32::try_from(next).unwrap_or(u32::MAX)) as usize;
+        let row = Row {
+            key: pod.key(),
+            standing: pod.standing,
+        };
+        let mark = Mark {
+            facts: Facts::of(&self.target, pod),
+            refused: false,
+        };
+        let next = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let at = *self.places.entry(row.key.clone()).or_insert(next);
+        let place = at as usize;
         let mut changed = true;
-        match self.rows.get_mut(at) {
-            Some(held) => {
-                changed = *held != row;
-                *held = row;
+        match self.rows.get_mut(place).zip(self.marks.get_mut(place)) {
+            Some((held, held_mark)) => {
+                let moved = *held != row;
+                changed = moved || *held_mark != mark;
+                (*held, *held_mark) = (row, mark);
+                if moved {
+                    self.ranking.change(at);
+                }
             }
-            None => self.rows.push(row),
+            None => {
+                self.rows.push(row);
+                self.marks.push(mark);
+                self.ranking.change(at);
+            }
         }
         let rows = self.rows.len();
         for (column, key) in self.columns.iter_mut().zip(&self.target.label_keys) {
-            changed |= column.put(at, pod.label(key));
+            changed |= column.put(place, pod.label(key));
             column.compact(rows);
         }
         changed
@@ -157,130 +162,127 @@ impl Roster {
             return false;
         }
         self.rows.swap_remove(place);
+        self.marks.swap_remove(place);
         for column in &mut self.columns {
-            if place < column.rows.len() {
-                column.rows.swap_remove(place);
-            }
+            column.swap_remove(place);
         }
         // What was the last row is here now.
         if let Some(moved) = self.rows.get(place)
             && let Some(held) = self.places.get_mut(&moved.key)
         {
             *held = at;
+            self.ranking.change(at);
         }
         true
     }
 
-    /// Plans as [`plan_upgrade`](super::plan_upgrade) does for the same pods.
-    pub fn plan(&self, mode: Mode) -> UpgradePlan {
-        let members = (0..).zip(&self.rows).map(|(at, row)| Entry {
-            row,
-            roster: self,
+    /// Plans as [`plan_upgrade`](super::plan_upgrade) does for the same pods. Only pods whose rank has changed since the
+    /// last plan are sorted.
+    pub fn plan(&mut self, mode: Mode) -> UpgradePlan {
+        let mut ranking = std::mem::take(&mut self.ranking);
+        let roster = &*self;
+        let members = (0..).zip(&self.marks).map(|(at, mark)| Entry {
+            mark: *mark,
             at,
+            roster,
         });
-        plan_members(&self.target, members.collect(), mode)
-    }
-}
-
-impl Column {
-    /// Sets the value of a row, and returns whether it is another one.
-    fn put(&mut self, at: usize, value: Option<&str>) -> bool {
-        let id = value.map_or(ABSENT, |value| self.id(value));
-        match self.rows.get_mut(at) {
-            Some(held) => std::mem::replace(held, id) != id,
-            None => {
-                self.rows.push(id);
-                true
-            }
-        }
+        let members: Vec<Entry<'_>> = members.collect();
+        let ranked = ranking.refresh(&members);
+        let plan = plan_members(&self.target, &members, Some(ranked), mode);
+        self.ranking = ranking;
+        plan
     }
 
-    fn id(&mut self, value: &str) -> u32 {
-        if let Some(id) = self.ids.get(value) {
-            return *id;
-        }
-        let id = u32::try_from(self.values.len()).unwrap_or(ABSENT);
-        let value: Arc<str> = value.into();
-        self.values.push(value.clone());
-        self.ids.insert(value, id);
-        id
+    fn row(&self, at: u32) -> Option<&Row> {
+        self.rows.get(at as usize)
     }
 
-    /// Forgets values that no row has any more, once there are many.
-    fn compact(&mut self, rows: usize) {
-        if self.values.len() <= rows + SPARE_VALUES {
-            return;
+    /// The values of the label with a key.
+    #[inline]
+    fn column(&self, key: &str, hint: &mut usize) -> Option<&Column> {
+        let keys = &self.target.label_keys;
+        if keys.get(*hint).is_none_or(|held| **held != *key) {
+            *hint = keys.iter().position(|held| **held == *key)?;
         }
-        let old = std::mem::take(self);
-        for (at, id) in old.rows.iter().enumerate() {
-            self.put(at, old.values.get(*id as usize).map(|value| &**value));
-        }
-    }
-
-    fn value(&self, at: u32) -> Option<&str> {
-        let id = *self.rows.get(at as usize)?;
-        self.values.get(id as usize).map(|value| &**value)
+        self.columns.get(*hint)
     }
 }
 
 /// A row as the engines see it.
 struct Entry<'r> {
-    row: &'r Row,
-    roster: &'r Roster,
+    mark: Mark,
     at: u32,
+    roster: &'r Roster,
 }
 
 impl Labels for Entry<'_> {
+    #[inline]
     fn label(&self, key: &str) -> Option<&str> {
-        let mut keys = self.roster.target.label_keys.iter();
-        let column = keys.position(|held| **held == *key)?;
-        self.roster.columns.get(column)?.value(self.at)
+        self.label_near(key, &mut 0)
     }
 
+    #[inline]
     fn label_near(&self, key: &str, hint: &mut usize) -> Option<&str> {
-        let keys = &self.roster.target.label_keys;
-        if keys.get(*hint).is_none_or(|held| **held != *key) {
-            *hint = keys.iter().position(|held| **held == *key)?;
-        }
-        self.roster.columns.get(*hint)?.value(self.at)
+        self.roster.column(key, hint)?.value(self.at)
+    }
+
+    #[inline]
+    fn label_number(&self, key: &str, hint: &mut usize) -> Option<u32> {
+        self.roster.column(key, hint)?.number(self.at)
     }
 }
 
 impl Member for Entry<'_> {
     type Rank<'a>
-        = PodRank<'a>
+        = Option<PodRank<'a>>
     where
         Self: 'a;
     type Obstacle = Obstacle;
 
-    fn rank(&self) -> PodRank<'_> {
-        PodRank::new(self.row.standing, &self.row.key)
+    #[inline]
+    fn rank(&self) -> Option<PodRank<'_>> {
+        let row = self.roster.row(self.at)?;
+        Some(PodRank::new(row.standing, &row.key))
     }
 
+    #[inline]
+    fn rank_prefix(&self) -> u128 {
+        let row = self.roster.row(self.at);
+        row.map_or(0, |row| row.standing.prefix())
+    }
+
+    fn tie_break(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+
+    #[inline]
     fn is_updated(&self) -> bool {
-        self.row.facts.updated
+        self.mark.facts.updated
     }
 
+    #[inline]
     fn is_available(&self) -> bool {
-        self.row.facts.available
+        self.mark.facts.available
     }
 
+    #[inline]
     fn obstacle(&self) -> Option<Obstacle> {
-        self.row.facts.obstacle
+        let refused = self.mark.refused.then_some(Obstacle::Refused);
+        self.mark.facts.obstacle.or(refused)
     }
 }
 
 impl Known for Entry<'_> {
     fn facts(&self) -> &Facts {
-        &self.row.facts
+        &self.mark.facts
     }
 
-    fn key(&self) -> &ObjectKey {
-        &self.row.key
+    fn key(&self) -> Option<&ObjectKey> {
+        self.roster.key(self.at)
     }
 
-    fn at(&self) -> u32 {
-        self.at
+    fn is_refused(&self) -> bool {
+        self.mark.refused
     }
 }
 
@@ -289,18 +291,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_one_line_of_the_processors_cache() {
-        assert_eq!(std::mem::size_of::<Row>(), 64);
-    }
-
-    #[test]
-    fn values_that_no_row_has_are_forgotten() {
-        let mut column = Column::default();
-        for number in 0..5 * SPARE_VALUES {
-            column.put(0, Some(&format!("v{number}")));
-            column.compact(1);
-        }
-        assert!(column.values.len() <= SPARE_VALUES + 1);
-        assert_eq!(column.value(0), Some(&*format!("v{}", 5 * SPARE_VALUES - 1)));
+    fn what_a_plan_reads_of_each_pod_is_a_few_bytes() {
+        assert!(std::mem::size_of::<Mark>() <= 8);
+        assert!(std::mem::size_of::<Row>() <= 64);
     }
 }
