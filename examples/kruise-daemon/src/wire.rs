@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kruise_core::gates::{GateRegistry, KRUISE_DAEMON};
+use kruise_core::gates::KRUISE_DAEMON;
 use kruise_core::manager::{
     ClientConfig, ClientFactory, EventConfig, EventRecorder, Manager, ManagerConfig, ManagerMetrics,
     without_retry,
@@ -18,7 +18,7 @@ use kruise_imagepull::caches::own_node_image_cache;
 use kruise_imagepull::events::{EventSink, Note};
 use kruise_support::{
     config::{cache_config, client_config},
-    http,
+    gates, http,
 };
 use kube_client::Client;
 use prometheus_client::registry::Registry;
@@ -29,9 +29,7 @@ use crate::plugins;
 
 /// Runs until `stop` is cancelled. A runtime or an API server that is away is waited for.
 pub(crate) async fn run(flags: Flags, stop: CancellationToken) -> Result<()> {
-    let gates = GateRegistry::kruise()
-        .parse(&flags.feature_gates)
-        .context("--feature-gates")?;
+    let gates = gates::parse(&flags.feature_gates, None)?;
     let listener = http::bind("--addr", flags.addr).await?;
     if !gates.is_enabled(KRUISE_DAEMON) {
         // Ending would make a DaemonSet start it again and again.

@@ -3,6 +3,7 @@
 mod crds;
 mod flags;
 mod imagepull;
+mod rbac;
 mod sidecar;
 mod webhooks;
 mod wire;
@@ -25,9 +26,16 @@ async fn run() -> Result<()> {
         bail!(text);
     }
     let flags = Flags::parse();
-    if let Some(Command::Crds) = flags.command {
-        print!("{}", crds::yaml()?);
-        return Ok(());
+    match flags.command {
+        Some(Command::Crds) => {
+            print!("{}", crds::yaml()?);
+            return Ok(());
+        }
+        Some(Command::Rbac { role }) => {
+            print!("{}", rbac::yaml(role));
+            return Ok(());
+        }
+        None => {}
     }
     logging::install(&flags.run.log);
     let stop = CancellationToken::new();

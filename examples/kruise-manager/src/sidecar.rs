@@ -15,9 +15,9 @@ use kruise_sidecar::webhook::{
     revision_cache, sidecar_set_cache,
 };
 use kruise_support::config::cache_config;
+use kruise_support::gates::{PATCH_ANY_METADATA, SORT_SIDECARS};
 use prometheus_client::registry::Registry;
 
-use crate::flags::{PATCH_ANY_METADATA, SORT_SIDECARS};
 use crate::wire::Base;
 
 /// What the webhook server serves.

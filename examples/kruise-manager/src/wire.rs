@@ -12,12 +12,12 @@ use kruise_core::runtime::{Cache, Clock, EventSink, Note, RuntimeMetrics, SlimPo
 use kruise_core::webhook::WebhookMetrics;
 use kruise_imagepull::caches::pod_cache;
 use kruise_support::config::{cache_config, client_config};
-use kruise_support::http;
+use kruise_support::{gates, http};
 use kube_client::Client;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{Run, gate_registry};
+use crate::flags::Run;
 use crate::{imagepull, sidecar, webhooks};
 
 /// What the parts of the manager are made of.
@@ -59,9 +59,8 @@ impl Base<'_> {
 
 /// Runs until `stop` is cancelled, or something that must run fails.
 pub(crate) async fn run(flags: Run, stop: CancellationToken) -> Result<()> {
-    let gates = gate_registry()
-        .parse(&flags.feature_gates)
-        .context("--feature-gates")?;
+    let kinds = std::env::var("CUSTOM_RESOURCE_ENABLE").ok();
+    let gates = gates::parse(&flags.feature_gates, kinds.as_deref())?;
     let metrics_listener = http::bind("--metrics-addr", flags.metrics_addr).await?;
     let health_listener = http::bind("--health-probe-addr", flags.health_probe_addr).await?;
     let mut registry = Registry::default();

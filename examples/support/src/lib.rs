@@ -3,9 +3,11 @@
 
 pub mod config;
 pub mod flags;
+pub mod gates;
 pub mod http;
 pub mod logging;
 pub mod outcome;
+pub mod rules;
 pub mod signals;
 
 // Compiles the program of the README.
