@@ -5,8 +5,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use kruise_cri::{Error, ImageService, PullRequest, Reference, Retry};
 
-/// Pulls at the same time.
-const AT_ONCE: usize = 3;
 /// Attempts for one image.
 const ATTEMPTS: u32 = 5;
 
@@ -21,13 +19,12 @@ pub enum Done {
     Failed(String),
 }
 
-/// Returns what became of each image, in the order in which they were done.
+/// Returns what became of each image, in the order in which they were done. Three are pulled at the same time.
 pub async fn keep(runtime: &impl ImageService, images: &[String]) -> Vec<(String, Done)> {
-    futures::stream::iter(images)
-        .map(|image| async move { (image.clone(), keep_one(runtime, image).await) })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await
+    let each = images
+        .iter()
+        .map(async |image| (image.clone(), keep_one(runtime, image).await));
+    futures::stream::iter(each).buffer_unordered(3).collect().await
 }
 
 async fn keep_one(runtime: &impl ImageService, image: &str) -> Done {

@@ -1,22 +1,12 @@
-//! `kruise-own-puller IMAGE...`: sees to it that this node has the images.
+//! `kruise-own-puller IMAGE...`: sees to it that this node has the images, by the first of its runtimes that answers.
 
-use std::path::Path;
-use std::process::ExitCode;
-
-use kruise_cri::{ClientConfig, Endpoint, Runtime};
-use kruise_own_puller::{Done, keep};
+use kruise_cri::{Endpoint, Runtime};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn main() {
     let images: Vec<String> = std::env::args().skip(1).collect();
-    // The first of containerd, CRI-O and cri-dockerd that answers; found again when it was away.
-    let runtime = Runtime::new(Endpoint::candidates(Path::new("/run")), ClientConfig::default());
-    let mut code = ExitCode::SUCCESS;
-    for (image, done) in keep(&runtime, &images).await {
-        if let Done::Failed(_) = done {
-            code = ExitCode::FAILURE;
-        }
+    let runtime = Runtime::new(Endpoint::candidates("/run".as_ref()), Default::default());
+    for (image, done) in kruise_own_puller::keep(&runtime, &images).await {
         println!("{image}: {done:?}");
     }
-    code
 }
