@@ -1,6 +1,6 @@
 # Two commands are enough: `make demo` and `make test`. Both do all set-up on a Debian 12 machine with Rust.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check e2e seeds crds rbac manifests chart docs book fmt bench measure scale images images-test
+.PHONY: help demo demo-down test check e2e seeds crds rbac manifests chart docs book fmt bench measured charts measure scale images images-test
 
 help:          ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
@@ -37,7 +37,15 @@ book:          ## build the documentation as a book
 fmt:           ## format the sources
 	@cargo fmt --all
 bench:         ## the benches, with a baseline in the same run
-	@cargo bench -p kruise-benches
+	@mkdir -p target/bench
+	@set -e; for bench in cache_memory webhook sidecar_inject; do \
+	  cargo bench --locked -p kruise-benches --bench $$bench > target/bench/$$bench.json; cat target/bench/$$bench.json; done
+	@cargo bench --locked -p kruise-benches --bench runtime --bench policy --bench sidecar_plan --bench imagepull_plan
+measured:      ## write what the benches have said to docs/charts, and draw it
+	@cargo run --locked -q -p kruise-docs -- measured
+	@cargo run --locked -q -p kruise-docs -- charts
+charts:        ## draw the charts of docs/performance.md from the data in docs/charts
+	@cargo run --locked -q -p kruise-docs -- charts
 measure:       ## memory, idle CPU and size of the two programs, on the real cluster
 	@bash examples/local/measure
 scale:         ## the manager over up to 1,000 simulated nodes; SCALE='250x20 989x198' picks NODESxJOBS
