@@ -4,8 +4,10 @@
 mod webhook_support;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kruise_core::runtime::{Runnable, Tasks};
 use kruise_core::webhook::server::*;
@@ -104,6 +106,30 @@ async fn both_configurations_are_made_from_the_hooks() {
     let mut mutating = webhook("m.example.com", "/mutate", "Fail");
     mutating["reinvocationPolicy"] = json!("Never");
     assert_eq!(world.api.object(MUTATING)["webhooks"], json!([mutating]));
+}
+
+#[tokio::test]
+async fn one_timeout_for_all_handlers_is_announced_for_each() {
+    let hook = |path: &str, name: &str| Hook::new(path, name, vec![rule()]);
+    let router = Router::builder()
+        .validate::<ConfigMap>(hook("/a", "a.example.com"), Obedient)
+        .validate::<ConfigMap>(
+            hook("/b", "b.example.com").timeout(Duration::from_secs(3)),
+            Obedient,
+        )
+        .timeout(Duration::from_secs(28))
+        .build()
+        .unwrap();
+    let world = World::with(router).await;
+    world.writer(service()).write().await.unwrap();
+    let webhooks = world.api.object(VALIDATING)["webhooks"].take();
+    let timeouts: Vec<_> = webhooks
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["timeoutSeconds"].clone())
+        .collect();
+    assert_eq!(timeouts, [json!(30), json!(30)]);
 }
 
 #[tokio::test]

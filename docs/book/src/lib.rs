@@ -4,9 +4,11 @@
 //! * [`links`] — the links of a page: found, followed, rewritten.
 //! * [`metrics`] — the page of metrics, from the modules that register them.
 //! * [`mod@reference`] — the pages of fields, generated from the CustomResourceDefinitions.
+//! * [`charts`] — the charts of the page on performance.
 //! * [`book`] — staging and rendering.
 
 pub mod book;
+pub mod charts;
 pub mod links;
 pub mod metrics;
 pub mod pages;

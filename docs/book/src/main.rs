@@ -1,10 +1,10 @@
-//! `kruise-docs book` builds the book, `kruise-docs reference` writes the pages that are generated.
+//! `kruise-docs book` builds the book, the other commands write what is generated: `reference`, `measured`, `charts`.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use kruise_docs::{book, metrics, reference, repository};
+use kruise_docs::{book, charts, metrics, reference, repository};
 
 /// Builds the documentation.
 #[derive(Debug, Parser)]
@@ -18,6 +18,10 @@ enum Command {
     },
     /// Write docs/reference from the types.
     Reference,
+    /// Draw docs/charts from the data beside them.
+    Charts,
+    /// Write what the benches have said to docs/charts/measured.json.
+    Measured,
 }
 
 fn main() -> Result<()> {
@@ -35,6 +39,16 @@ fn main() -> Result<()> {
                 std::fs::write(&path, page.text).with_context(|| format!("writing {}", path.display()))?;
                 println!("{}", path.display());
             }
+        }
+        Command::Charts => {
+            let folder = root.join("docs/charts");
+            for chart in charts::charts(&folder)? {
+                std::fs::write(folder.join(chart.file), chart.text).context(chart.file)?;
+            }
+        }
+        Command::Measured => {
+            let text = charts::measured::collect(&root.join("target"))?;
+            std::fs::write(root.join("docs/charts/measured.json"), text).context("measured.json")?;
         }
     }
     Ok(())

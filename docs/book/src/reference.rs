@@ -89,6 +89,9 @@ fn section(text: &mut String, version: &CustomResourceDefinitionVersion) {
         else {
             continue;
         };
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
         let _ = write!(text, "### {part} of {}\n\n", version.name);
         text.push_str("| field | type | meaning |\n| --- | --- | --- |\n");
         rows(text, part, schema);

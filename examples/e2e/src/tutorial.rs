@@ -43,6 +43,26 @@ pub fn steps(page: &str) -> Vec<Step> {
     out
 }
 
+/// Returns the texts of all blocks of a language, without the indentation of the list that they stand in.
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}");
+    let mut out = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let text = line.trim_start();
+        if text != fence {
+            continue;
+        }
+        let indent = line.len() - text.len();
+        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+        let inside: Vec<_> = inside
+            .map(|line| line.get(indent..).unwrap_or_default())
+            .collect();
+        out.push(inside.join("\n"));
+    }
+    out
+}
+
 impl Step {
     /// Tells whether the command printed what the page says. Widths of columns do not count, nor do ages; `...` stands for
     /// anything: for any number of lines on a line of its own, else for a part of its line.
@@ -116,6 +136,12 @@ mod tests {
             (["out".to_owned()].as_slice(), 6)
         );
         assert_eq!((found[1].command.as_str(), found[1].output.len()), ("d", 0));
+    }
+
+    #[test]
+    fn blocks_of_a_list_lose_its_indentation() {
+        let page = "```sh\na\n```\n1. x\n   ```sh\n   b\n     c\n   ```\n```yaml\nd\n```\n";
+        assert_eq!(blocks(page, "sh"), ["a", "b\n  c"]);
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub(crate) struct Flags {
     pub(crate) run: Run,
 }
 
+/// Name of the leader's Lease.
+pub(crate) const LEASE: &str = "kruise-manager";
+/// Name of the Secret with the certificates.
+pub(crate) const CERTIFICATES: &str = "kruise-webhook-certs";
+
 /// The gates of the group, with the default that the environment gives.
 pub(crate) fn gate_registry() -> GateRegistry {
     let kinds = std::env::var("CUSTOM_RESOURCE_ENABLE").ok();
@@ -119,6 +124,28 @@ impl From<HashOf> for HashForm {
 pub(crate) enum Command {
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Print the rules of a role as YAML.
+    Rbac {
+        /// Which role.
+        role: RoleOf,
+    },
+}
+
+/// The roles of the two programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleOf {
+    /// The manager's ClusterRole.
+    ManagerCluster,
+    /// What the gate KruiseDaemon adds to it.
+    ManagerPulls,
+    /// The manager's Role in its own namespace.
+    ManagerNamespace,
+    /// The manager's Role in the namespace of the copies of pull secrets.
+    ManagerCopies,
+    /// The daemon's ClusterRole.
+    DaemonCluster,
+    /// The daemon's Role in the namespace of the copies of pull secrets.
+    DaemonCopies,
 }
 
 /// The flags of the manager itself.
@@ -150,7 +177,7 @@ pub(crate) struct Run {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "kruise-manager",
+        default_value = LEASE,
         help_heading = "Leader election"
     )]
     pub(crate) leader_election_id: String,
@@ -230,6 +257,10 @@ pub(crate) struct Run {
     )]
     pub(crate) pod_webhook_failure_policy: FailurePolicy,
 
+    /// How many seconds the API server waits for an answer of any webhook. Without it: 7 for pods, 12 for other objects.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(3..=30), help_heading = "Webhooks")]
+    pub(crate) webhook_timeout_seconds: Option<u8>,
+
     /// Release of OpenKruise whose hashes SidecarSets have: as it was where this program takes over, so that pods stay "updated".
     #[arg(
         long,
@@ -289,7 +320,7 @@ pub(crate) struct Run {
         long,
         env = "SECRET_NAME",
         value_name = "NAME",
-        default_value = "kruise-webhook-certs",
+        default_value = CERTIFICATES,
         help_heading = "Webhooks"
     )]
     pub(crate) webhook_secret: String,
@@ -398,6 +429,13 @@ mod tests {
     fn zero_workers_are_refused() {
         assert!(parse(&["--imagepulljob-workers=0"]).is_err());
         assert!(parse(&["--sidecarset-workers=0"]).is_err());
+    }
+
+    #[test]
+    fn a_timeout_that_the_api_server_would_refuse_is_refused_at_once() {
+        let timeout = |text: &str| parse(&[&format!("--webhook-timeout-seconds={text}")]);
+        assert_eq!(timeout("30").unwrap().run.webhook_timeout_seconds, Some(30));
+        assert!(timeout("31").is_err() && timeout("2").is_err());
     }
 
     #[test]

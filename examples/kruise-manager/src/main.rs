@@ -4,6 +4,7 @@ mod certificates;
 mod crds;
 mod flags;
 mod imagepull;
+mod rbac;
 mod refused;
 mod sidecar;
 mod webhooks;
@@ -28,9 +29,16 @@ async fn run() -> Result<()> {
         bail!(text);
     }
     let flags = Flags::parse();
-    if let Some(Command::Crds) = flags.command {
-        print!("{}", crds::yaml()?);
-        return Ok(());
+    match flags.command {
+        Some(Command::Crds) => {
+            print!("{}", crds::yaml()?);
+            return Ok(());
+        }
+        Some(Command::Rbac { role }) => {
+            print!("{}", rbac::yaml(role));
+            return Ok(());
+        }
+        None => {}
     }
     logging::install(&flags.run.log);
     let signals = StopSignals::install().context("taking over SIGTERM and SIGINT")?;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Secret;
@@ -20,6 +21,11 @@ use crate::certificates;
 use crate::sidecar::Admission;
 use crate::wire::Base;
 
+/// How long a handler may take when the API server waits so many seconds: it is told to wait two seconds longer.
+fn handler_timeout(seconds: u8) -> Duration {
+    Duration::from_secs(u64::from(seconds.saturating_sub(2)))
+}
+
 /// Adds the webhook server, its certificates and its configurations to `manager`.
 pub(crate) async fn add(
     manager: &mut Manager,
@@ -35,6 +41,9 @@ pub(crate) async fn add(
         router = guard::register(router, guard);
     }
     router = sidecars.register(router);
+    if let Some(seconds) = flags.webhook_timeout_seconds {
+        router = router.timeout(handler_timeout(seconds));
+    }
     let router = router.build()?;
     let service = |name: &str| Target::Service {
         namespace: flags.pod_namespace.clone(),

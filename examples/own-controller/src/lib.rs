@@ -4,20 +4,14 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kruise_core::manager::{Manager, ManagerConfig};
-use kruise_core::runtime::{Cache, CacheBuilder, Controller, ObjectKey, Outcome, ReconcileError, Reconciler};
+use kruise_core::runtime::{ApiError, Cache, CacheBuilder, Controller, ObjectKey, Outcome, Reconciler};
 use kube_client::api::{Patch, PatchParams};
 use kube_client::{Api, Client};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// The annotation, and the name of the ConfigMap.
+/// The annotation.
 pub const MOTD: &str = "example.com/motd";
-
-/// Nothing but the API server can fail here; the default is to try again, later each time.
-#[derive(Debug, thiserror::Error)]
-#[error("motd not written")]
-pub struct NotWritten(#[from] kube_client::Error);
-impl ReconcileError for NotWritten {}
 
 struct Motd {
     client: Client,
@@ -26,30 +20,23 @@ struct Motd {
 
 impl Reconciler for Motd {
     type Object = Namespace;
-    type Error = NotWritten;
+    type Error = ApiError;
 
-    async fn reconcile(
-        &self,
-        key: ObjectKey,
-        namespace: Option<Arc<Namespace>>,
-    ) -> Result<Outcome, NotWritten> {
-        let Some(namespace) = namespace.filter(|found| found.metadata.deletion_timestamp.is_none()) else {
+    async fn reconcile(&self, key: ObjectKey, found: Option<Arc<Namespace>>) -> Result<Outcome, ApiError> {
+        let Some(namespace) = found.filter(|found| found.metadata.deletion_timestamp.is_none()) else {
             return Ok(Outcome::Done); // gone, and its ConfigMap with it
         };
-        let Some(text) = namespace
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(MOTD))
-        else {
+        let annotations = namespace.metadata.annotations.as_ref();
+        let Some(text) = annotations.and_then(|all| all.get(MOTD)) else {
             return Ok(Outcome::Done);
         };
-        let found = self.maps.get(&ObjectKey::new(&*key.name, "motd"));
-        if found.is_none_or(|map| map.data.as_ref().and_then(|data| data.get("motd")) != Some(text)) {
+        let map = self.maps.get(&ObjectKey::new(&*key.name, "motd"));
+        if map.is_none_or(|map| map.data.as_ref().and_then(|data| data.get("motd")) != Some(text)) {
             let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"motd": text}});
             let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &key.name);
-            api.patch("motd", &PatchParams::apply("motd").force(), &Patch::Apply(map))
-                .await?;
+            let params = PatchParams::apply("motd").force();
+            let written = api.patch("motd", &params, &Patch::Apply(map)).await;
+            written.map_err(|error| ApiError::new("write motd", error))?;
         }
         Ok(Outcome::Done)
     }
@@ -58,9 +45,8 @@ impl Reconciler for Motd {
 /// Runs until `stop`. One watch for each kind; a change of a ConfigMap wakes its namespace.
 pub async fn run(client: Client, stop: CancellationToken) -> anyhow::Result<()> {
     let (namespaces, watch_namespaces) = CacheBuilder::new(Api::<Namespace>::all(client.clone())).build();
-    let (maps, watch_maps) = CacheBuilder::new(Api::<ConfigMap>::all(client.clone()))
-        .fields("metadata.name=motd")
-        .build();
+    let maps = CacheBuilder::new(Api::<ConfigMap>::all(client.clone())).fields("metadata.name=motd");
+    let (maps, watch_maps) = maps.build();
     let motd = Motd {
         client,
         maps: maps.clone(),

@@ -1,13 +1,7 @@
-//! Runs the controller against the cluster of the kubeconfig, until Ctrl-C.
-
-use tokio_util::sync::CancellationToken;
+//! Runs the controller against the cluster of the kubeconfig.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let client = kube_client::Client::try_default().await?;
-    let stop = CancellationToken::new();
-    tokio::select! {
-        done = kruise_own_controller::run(client, stop.clone()) => done,
-        _ = tokio::signal::ctrl_c() => Ok(()),
-    }
+    kruise_own_controller::run(client, Default::default()).await
 }

@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kruise_cri::{Error, ImageService, PullRequest, Reference, Retry};
-use tokio::time::Instant;
 
-/// Pulls at the same time.
-const AT_ONCE: usize = 3;
 /// Attempts for one image.
 const ATTEMPTS: u32 = 5;
-/// How long a runtime that is away is waited for, each time it goes away.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(600);
-/// Pause between two looks whether it is back.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Looks whether a runtime that is away is back, and the pause between two of them.
+const LOOKS: (u32, Duration) = (300, Duration::from_secs(2));
 
 /// What became of one image.
 #[derive(Debug)]
@@ -26,59 +21,45 @@ pub enum Done {
     Failed(String),
 }
 
-/// Returns what became of each image, in the order in which they were done.
+/// Returns what became of each image, in the order in which they were done. Three are pulled at the same time.
 pub async fn keep(runtime: &impl ImageService, images: &[String]) -> Vec<(String, Done)> {
-    futures::stream::iter(images)
-        .map(|image| async move { (image.clone(), keep_one(runtime, image).await) })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await
-}
-
-async fn keep_one(runtime: &impl ImageService, image: &str) -> Done {
-    // "nginx" is "docker.io/library/nginx:latest", to every runtime alike.
-    let full = match Reference::parse(image) {
-        Ok(reference) => reference.full(),
-        Err(error) => return Done::Failed(error.to_string()),
+    let one = async |image: &String| {
+        let failed = |error: Error| Done::Failed(error.to_string());
+        (
+            image.clone(),
+            keep_one(runtime, image).await.unwrap_or_else(failed),
+        )
     };
-    if let Ok(Some(_)) = runtime.image_status(&full).await {
-        return Done::Present;
-    }
-    let mut failed = 0;
-    let mut away_since = None;
-    loop {
-        let request = PullRequest {
-            image: full.clone(),
-            timeout: Some(Duration::from_secs(600)),
-            ..PullRequest::default()
-        };
-        let error = match runtime.pull_image(request).await {
-            Ok(_) => return Done::Pulled,
-            Err(error) => error,
-        };
-        let pause = if error.retry() == Retry::WhenRuntimeReturns {
-            // A restart of the runtime is waited for, and costs no attempt.
-            let since = *away_since.get_or_insert_with(Instant::now);
-            Some(LOOK_AGAIN).filter(|_| since.elapsed() < LONGEST_ABSENCE)
-        } else {
-            away_since = None;
-            failed += 1;
-            pause(&error, failed)
-        };
-        match pause {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => return Done::Failed(error.to_string()),
-        }
-    }
+    let all = futures::stream::iter(images.iter().map(one));
+    all.buffer_unordered(3).collect().await
 }
 
-/// How long to wait after this many failed attempts, `None` if there is no other. The error knows whether it can help.
-fn pause(error: &Error, failed: u32) -> Option<Duration> {
-    let doubling = Duration::from_secs(1 << failed.min(5));
-    match error.retry() {
-        Retry::Never | Retry::OtherCredentials => None,
-        _ if failed >= ATTEMPTS => None,
-        Retry::BackoffAtLeast(least) => Some(doubling.max(least)),
-        _ => Some(doubling),
+async fn keep_one(runtime: &impl ImageService, image: &str) -> Result<Done, Error> {
+    // "nginx" is "docker.io/library/nginx:latest", to every runtime alike.
+    let image = Reference::parse(image)?.full();
+    if let Ok(Some(_)) = runtime.image_status(&image).await {
+        return Ok(Done::Present);
     }
+    let request = PullRequest {
+        image,
+        timeout: Some(Duration::from_secs(600)),
+        ..Default::default()
+    };
+    let (mut failures, mut looks) = (0, 0);
+    while let Err(error) = runtime.pull_image(request.clone()).await {
+        let pause = Duration::from_secs(1 << failures.min(5));
+        let (pause, tries, most) = match error.retry() {
+            Retry::Never | Retry::OtherCredentials => return Err(error),
+            // A restart of the runtime costs no attempt.
+            Retry::WhenRuntimeReturns => (LOOKS.1, &mut looks, LOOKS.0),
+            Retry::BackoffAtLeast(least) => (pause.max(least), &mut failures, ATTEMPTS),
+            _ => (pause, &mut failures, ATTEMPTS),
+        };
+        *tries += 1;
+        if *tries >= most {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+    }
+    Ok(Done::Pulled)
 }

@@ -1,13 +1,11 @@
-//! Runs the controller against the cluster of the kubeconfig, until Ctrl-C.
-
-use tokio_util::sync::CancellationToken;
+//! `kruise-own-rollout VERSION`: moves the databases of the current namespace to a version.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let client = kube_client::Client::try_default().await?;
-    let stop = CancellationToken::new();
-    tokio::select! {
-        () = kruise_own_rollout::run(client, stop.clone()) => Ok(()),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+    let version = std::env::args().nth(1).unwrap_or_default();
+    let api = kube_client::Api::default_namespaced(kube_client::Client::try_default().await?);
+    loop {
+        kruise_own_rollout::step(&api, &version).await?;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     }
 }

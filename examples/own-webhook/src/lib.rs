@@ -1,20 +1,21 @@
 //! A webhook of your own that injects sidecars: its own server, its own rules, sets from a file. Of kruise-rs it has the injection
-//! engine, which is a function from the text of a pod and compiled sets to a patch.
+//! engine, which is a function from a pod and compiled sets to a patch.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kruise_sidecar::api::{HashForm, SidecarSet, default_sidecar_set};
 use kruise_sidecar::inject::{InjectConfig, Injector, Moment, compile};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
+
+/// A pod with this label is left alone: a rule of your own.
+const OPT_OUT: &str = "sidecars.example.com/none";
 
 /// The engine, from a file of SidecarSets: documents of YAML. They are compiled once, for all pods to come.
 pub fn engine(sets: &str) -> anyhow::Result<Injector> {
@@ -33,32 +34,13 @@ pub fn routes(engine: Injector) -> Router {
     router.with_state(Arc::new(engine))
 }
 
-#[derive(Deserialize)]
-struct Review<'a> {
-    #[serde(borrow)]
-    request: Request<'a>,
-}
-
-#[derive(Deserialize)]
-struct Request<'a> {
-    uid: String,
-    #[serde(default)]
-    namespace: String,
-    /// The pod stays text: what is not looked at is not decoded.
-    #[serde(borrow)]
-    object: &'a RawValue,
-}
-
-type Answer = Result<Json<Value>, (StatusCode, String)>;
-
-async fn mutate(State(engine): State<Arc<Injector>>, body: String) -> Answer {
-    let read = serde_json::from_str(&body);
-    let Review { request } = read.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    let mut response = json!({"uid": request.uid, "allowed": true});
-    // A rule of your own comes before: here, a label with which a pod asks to be left alone.
-    if !request.object.get().contains(r#""sidecars.example.com/none""#) {
-        let moment = Moment::new(jiff::Timestamp::now()).namespace(&request.namespace);
-        match engine.inject(request.object.get(), &moment) {
+async fn mutate(State(engine): State<Arc<Injector>>, Json(review): Json<Value>) -> Json<Value> {
+    let (request, pod) = (&review["request"], &review["request"]["object"]);
+    let mut response = json!({"uid": request["uid"], "allowed": true});
+    if pod["metadata"]["labels"].get(OPT_OUT).is_none() {
+        let namespace = request["namespace"].as_str().unwrap_or_default();
+        let moment = Moment::new(jiff::Timestamp::now()).namespace(namespace);
+        match engine.inject_value(pod, &moment) {
             Ok(done) => {
                 if let Some(patch) = done.patch {
                     response["patchType"] = json!("JSONPatch");
@@ -73,8 +55,6 @@ async fn mutate(State(engine): State<Arc<Injector>>, body: String) -> Answer {
             }
         }
     }
-    let kind = "AdmissionReview";
-    Ok(Json(
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": kind, "response": response}),
-    ))
+    let (version, kind) = ("admission.k8s.io/v1", "AdmissionReview");
+    Json(json!({"apiVersion": version, "kind": kind, "response": response}))
 }

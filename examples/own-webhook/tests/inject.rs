@@ -12,6 +12,7 @@ async fn admit(namespace: &str, labels: Value, container: &str) -> Result<Vec<St
         "spec": {"containers": [{"name": container, "younger-than-us": 1}]}});
     let review = json!({"request": {"uid": "7", "namespace": namespace, "object": pod}});
     let request = axum::http::Request::post("/mutate")
+        .header("content-type", "application/json")
         .body(review.to_string())
         .expect("a request");
     let answer = kruise_own_webhook::routes(engine)
@@ -62,6 +63,12 @@ async fn pods_get_what_selects_them_and_others_nothing() {
     );
     let alone = json!({"app": "web", "sidecars.example.com/none": ""});
     assert_eq!(admit("shop", alone, "main").await.expect("taken"), ["main"]);
+    // Words elsewhere in the pod are no label.
+    let said = json!({"app": "web", "note": "sidecars.example.com/none"});
+    assert_eq!(
+        admit("shop", said, "main").await.expect("taken"),
+        ["main", "shipper"]
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub mod flags;
 pub mod http;
 pub mod logging;
 pub mod outcome;
+pub mod rules;
 pub mod signals;
 
 // Compiles the program of the README.

@@ -15,6 +15,7 @@ pub mod events;
 mod health;
 mod jitter;
 pub mod metrics;
+pub mod rbac;
 mod run;
 
 pub use client::{

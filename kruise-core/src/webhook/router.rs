@@ -135,6 +135,15 @@ impl RouterBuilder {
         self
     }
 
+    /// Sets how long each handler that was added so far may take, whatever its hook says.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        for route in &mut self.routes {
+            route.hook.timeout = timeout;
+        }
+        self
+    }
+
     /// The router. Fails if a setting or hook cannot be used, or a path or name is taken twice.
     pub fn build(self) -> Result<Router, ConfigError> {
         self.config.validate()?;

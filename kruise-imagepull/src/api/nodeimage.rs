@@ -143,7 +143,7 @@ pub struct ImageStatus {
 pub struct ImageTagStatus {
     /// Tag of the task.
     pub tag: String,
-    /// Where the task is.
+    /// Where the task is: `Waiting`, `Pulling`, `Succeeded` or `Failed`.
     pub phase: PullPhase,
     /// 0 to 100; may go back when an attempt is repeated.
     #[serde(default, skip_serializing_if = "is_zero_i32")]

@@ -14,7 +14,7 @@ use super::words::{InjectRevisionPolicy, PatchPolicy, UpdateStrategyType, is_fal
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateStrategy {
-    /// Whether they are; `RollingUpdate` when absent.
+    /// Whether they are: `RollingUpdate` (default) or `NotUpdate`.
     #[serde(
         default,
         rename = "type",
@@ -88,7 +88,7 @@ pub struct InjectRevision {
         skip_serializing_if = "Option::is_none"
     )]
     pub custom_version: Option<String>,
-    /// Which pods get it; `Always` when absent.
+    /// Which pods get it: `Always` (default) all, `Partial` those that the strategy does not select.
     #[serde(
         default,
         deserialize_with = "non_empty",
@@ -108,7 +108,7 @@ pub struct PatchPodMetadata {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub annotations: BTreeMap<String, String>,
-    /// What becomes of those that the pod has already; `Retain` when absent.
+    /// What becomes of those that the pod has already: `Retain` (default), `Overwrite` or `MergePatchJson`.
     #[serde(
         default,
         deserialize_with = "non_empty",

@@ -6,10 +6,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
 {{- end }}
 
+{{- /* A repository that begins with a host stands as it is. */}}
 {{- define "kruise.image" -}}
 {{- $image := .image }}{{ $all := .root.Values.image }}
 {{- $host := $all.registry | trimSuffix "/" }}
 {{- if $all.china }}{{ $host = "openkruise-registry.cn-shanghai.cr.aliyuncs.com" }}{{ end }}
+{{- if regexMatch "^([^/]*[.:][^/]*|localhost)/" $image.repository }}{{ $host = "" }}{{ end }}
 {{- $tag := default (printf "v%s" .root.Chart.AppVersion) $image.tag }}
 {{- if $host }}{{ $host }}/{{ end }}{{ $image.repository }}{{ if hasPrefix "sha256:" $tag }}@{{ else }}:{{ end }}{{ $tag }}
 {{- end }}
@@ -24,6 +26,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- end }}
 {{- end }}
 {{- $on }}
+{{- end }}
+
+{{- /* (list . "name"): the rules of files/rules/name.yaml, without the line that says how they were made. */}}
+{{- define "kruise.rules" -}}
+{{- $root := first . }}
+{{- $text := $root.Files.Get (printf "files/rules/%s.yaml" (last .)) }}
+{{- regexReplaceAll "^# Generated[^\n]*\n" $text "" | trim }}
 {{- end }}
 
 {{- define "kruise.pullSecrets" -}}

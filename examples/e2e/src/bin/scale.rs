@@ -1,4 +1,4 @@
-//! Measures the manager over many simulated nodes, or draws what was measured. Started by `examples/e2e/scale`.
+//! Measures the manager over many simulated nodes, or reports what was measured. Started by `examples/e2e/scale`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser};
 use kruise_e2e::Cluster;
-use kruise_e2e::scale::{Agents, ManagerUse, Shape, chart};
+use kruise_e2e::scale::{Agents, ManagerUse, Shape};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -22,8 +22,8 @@ const MAX_GROWTH: f64 = 1.5;
 enum Command {
     /// Run jobs over simulated nodes and add the figures to a file as one line of JSON.
     Run(Run),
-    /// Read that file, check that CPU grows linearly, print a table, write a chart.
-    Report { results: PathBuf, chart: PathBuf },
+    /// Read that file, check that CPU grows linearly, print a table.
+    Report { results: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ impl Measured {
 async fn main() -> Result<()> {
     match Command::parse() {
         Command::Run(run) => measure(run).await,
-        Command::Report { results, chart } => report(&results, &chart),
+        Command::Report { results } => report(&results),
     }
 }
 
@@ -156,7 +156,7 @@ async fn measure(run: Run) -> Result<()> {
     Ok(())
 }
 
-fn report(results: &PathBuf, file: &PathBuf) -> Result<()> {
+fn report(results: &PathBuf) -> Result<()> {
     let text = std::fs::read_to_string(results).context("reading the results")?;
     let all: Vec<Measured> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     println!(
@@ -187,17 +187,6 @@ fn report(results: &PathBuf, file: &PathBuf) -> Result<()> {
         .filter(|one| one.jobs == jobs && one.complete)
         .collect();
     row.sort_by_key(|one| one.nodes);
-    let points = |value: fn(&Measured) -> f64| row.iter().map(|one| (one.nodes as f64, value(one))).collect();
-    let drawn = chart(
-        &format!("{jobs} jobs, parallelism 100"),
-        "seconds, MiB",
-        &[
-            ("CPU seconds", points(|one| one.manager.cpu_seconds)),
-            ("seconds to finish", points(|one| one.seconds)),
-            ("peak memory, MiB", points(|one| one.manager.peak_mib)),
-        ],
-    );
-    std::fs::write(file, drawn)?;
     if let [first, .., last] = &row[..] {
         let each = |one: &Measured| one.manager.cpu_seconds / one.nodes as f64;
         let growth = each(last) / each(first);

@@ -2,7 +2,6 @@
 //! takes its time. The API server, the manager and what goes over the wire are real.
 
 mod agents;
-mod chart;
 mod manager;
 
 use std::sync::Arc;
@@ -20,7 +19,6 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 pub use agents::Agents;
-pub use chart::chart;
 pub use manager::ManagerUse;
 
 /// Label of all NodeImages of one run; its value is the name of the run.

@@ -26,6 +26,7 @@ mod folder;
 mod listener;
 mod material;
 mod others;
+pub mod rbac;
 mod secret;
 mod shared;
 mod writer;
