@@ -44,7 +44,7 @@ impl Phase {
 
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Told => "told",
+            Self::Told => "assigned",
             Self::Waiting => "waiting",
             Self::Pulling => "pulling",
             Self::Succeeded => "succeeded",
@@ -148,7 +148,7 @@ impl Image {
             .collect();
         if !self.unknown.is_empty() {
             found.push((
-                "there is no such node, or it has no NodeImage".to_owned(),
+                "no such node, or it has no NodeImage".to_owned(),
                 self.unknown.clone(),
             ));
         }
@@ -245,11 +245,8 @@ impl Report {
             .flat_map(|image| &image.pulls)
             .find(|pull| pull.phase == Phase::Failed);
         let next = match one {
-            Some(pull) => format!(
-                "All that a node says: kubectl get nodeimage {} -o yaml",
-                pull.node
-            ),
-            None => "See the nodes that there are with: kubectl get nodeimages --show-labels".to_owned(),
+            Some(pull) => format!("Details: kubectl get nodeimage {} -o yaml", pull.node),
+            None => "List the nodes with: kubectl get nodeimages --show-labels".to_owned(),
         };
         Err(Failure::new(wrong.join("\n")).next(next))
     }

@@ -14,7 +14,7 @@ use super::{get_set, revisions};
 use crate::cli::{Objects, StatusFlags};
 use crate::connect::Connection;
 use crate::explain::live_set;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, Trouble};
 
 /// Pods are read at most this often while the set changes.
 const BUSY: Duration = Duration::from_secs(1);
@@ -137,27 +137,6 @@ fn watch_failure(error: &watcher::Error) -> Failure {
         | watcher::Error::WatchFailed(error) => Failure::api(DOING, error),
         watcher::Error::WatchError(status) => Failure::api(DOING, &kube_client::Error::Api(status.clone())),
         watcher::Error::NoResourceVersion => Failure::new(format!("{DOING}: {error}")),
-    }
-}
-
-/// Failures that may pass.
-#[derive(Default)]
-struct Trouble(String);
-
-impl Trouble {
-    /// Prints a failure that may pass, unless it is the one before.
-    ///
-    /// # Errors
-    /// It does not pass.
-    fn bear(&mut self, failure: Failure) -> Result<()> {
-        if !failure.is_temporary() {
-            return Err(failure);
-        }
-        if self.0 != failure.what() {
-            eprintln!("warning: {}; trying again", failure.what());
-            failure.what().clone_into(&mut self.0);
-        }
-        Ok(())
     }
 }
 
