@@ -121,7 +121,7 @@ pub(crate) struct ExplainFlags {
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub(crate) files: Vec<String>,
     /// wide, json, yaml, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
     /// Show only pods with these labels; all pods are counted.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
@@ -231,7 +231,7 @@ pub(crate) struct HistoryFlags {
     #[command(flatten)]
     pub(crate) revisions: RevisionFlags,
     /// json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...: print the ControllerRevisions themselves.
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
 }
 
@@ -241,14 +241,15 @@ pub(crate) struct HistoryFlags {
     kubectl kruise get ipj -A\n  \
     kubectl kruise get nodeimage worker-1 -o yaml\n  \
     kubectl kruise get scs logs -o jsonpath='{.status.updatedPods}'\n  \
-    kubectl kruise get ipj -o custom-columns=NAME:.metadata.name,IMAGE:.spec.image --sort-by .metadata.name\n  \
+    kubectl kruise get ipj -o custom-columns=NAME:.metadata.name,IMAGE:.spec.image\n  \
+    kubectl kruise get ipj --sort-by .metadata.creationTimestamp\n  \
     kubectl kruise get ipj -w")]
 pub(crate) struct GetFlags {
     /// Types and names: `ipj`, `ipj NAME`, `ipj/NAME`, `ipj,ilpj`.
     #[arg(value_name = "TYPE[/NAME]", required = true)]
     pub(crate) objects: Vec<String>,
     /// wide, json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
     /// Only objects with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
@@ -280,7 +281,7 @@ pub(crate) struct VersionFlags {
     #[arg(long)]
     pub(crate) client: bool,
     /// json or yaml.
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
 }
 

@@ -7,24 +7,24 @@ use clap::{ArgAction, Args, ValueEnum};
 use super::object::duration;
 use crate::output::Format;
 
-/// Whether anything is written.
+/// Whether the request is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DryRun {
-    /// It is.
+    /// Carry it out.
     None,
-    /// Nobody is asked.
+    /// Send nothing.
     Client,
-    /// The server and its admission are asked, and write nothing.
+    /// Send it, through admission, without storing it.
     Server,
 }
 
-/// Whether an image that is on a node is pulled again.
+/// Whether an image that a node has is pulled again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Policy {
-    /// The registry is asked each time.
+    /// Ask the registry each time.
     #[value(name = "Always")]
     Always,
-    /// Not if the node has the reference.
+    /// Do not pull if the node has the image.
     #[value(name = "IfNotPresent")]
     IfNotPresent,
 }
@@ -109,6 +109,6 @@ pub(crate) struct PullFlags {
           default_missing_value = "client", help_heading = "Job")]
     pub(crate) dry_run: DryRun,
     /// json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...: print the created job and do not follow it.
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", help_heading = "Job")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true, help_heading = "Job")]
     pub(crate) output: Format,
 }
