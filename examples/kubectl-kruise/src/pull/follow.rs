@@ -213,7 +213,7 @@ impl Followed {
         Ok(())
     }
 
-    /// The job goes on without us.
+    /// The failure of a command that stops following while the job continues.
     pub(super) fn left(&self, why: &str) -> Failure {
         let (kind, name, namespace) = (self.kind, &self.name, &self.connection.namespace);
         Failure::new(format!("{why}; {kind} \"{name}\" continues")).next(format!(

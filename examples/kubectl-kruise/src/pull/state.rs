@@ -13,7 +13,7 @@ use crate::output::age;
 /// How many names of a group are shown.
 const SHOWN: usize = 5;
 
-/// Where one image is on one node that was told to pull it.
+/// The progress of one image on one node that has the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pull {
     pub(super) node: String,
@@ -21,7 +21,7 @@ pub(super) struct Pull {
     /// When the node began, and how long it took if it has ended.
     pub(super) began: Option<Timestamp>,
     pub(super) took: Option<Duration>,
-    /// Percent, of daemons that tell it.
+    /// Percent, if the daemon reports it.
     pub(super) percent: i32,
     /// What the node says: bytes, what it waits for, or why it failed.
     pub(super) message: String,
@@ -162,7 +162,7 @@ fn late(pull: &mut Pull) {
     pull.message = "the job ended before the node did".to_owned();
 }
 
-/// Where a node is; `None` if it has not been told.
+/// The progress of a node; `None` if it does not have the task.
 fn pull(job: &ImagePullJob, node: &NodeImage) -> Option<Pull> {
     let key = ImageKey::parse(&job.spec.image).ok()?;
     let task = node.task(&key.name, &key.tag)?;

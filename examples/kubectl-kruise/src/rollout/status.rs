@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where a rollout is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It goes on by itself.
+    /// It continues by itself.
     UnderWay(String),
-    /// It goes on when somebody does something.
+    /// It continues when somebody acts.
     Stopped(String),
     /// All pods that may be upgraded are.
     Done(String),
@@ -41,7 +41,7 @@ pub(super) enum Progress {
 /// Prints how far a rollout is whenever that changes, until its end.
 ///
 /// # Errors
-/// It can not come to an end, or not in time.
+/// It cannot finish, or not in time.
 pub(crate) async fn run(flags: &StatusFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     let name = Objects::set(&flags.set.objects)?;
     let mut said = String::new();
@@ -68,7 +68,7 @@ async fn follow(
     said: &mut String,
     out: &mut impl Write,
 ) -> Result<()> {
-    // What is wrong with the first request is wrong for good. Later on, what may pass is waited for.
+    // If the first request fails, the command fails. Later requests are repeated.
     let mut set = get_set(&connection.client, name).await?;
     let changes = watcher::watch_object(Api::all(connection.client.clone()), name).default_backoff();
     pin_mut!(changes);
