@@ -49,7 +49,7 @@ impl Connection {
 }
 
 async fn config(global: &Global) -> Result<Config> {
-    const NEXT: &str = "Name a kubeconfig with --kubeconfig or the variable KUBECONFIG.";
+    const NEXT: &str = "Set --kubeconfig or the variable KUBECONFIG.";
     let options = KubeConfigOptions {
         context: global.context.clone(),
         cluster: global.cluster.clone(),
@@ -59,8 +59,9 @@ async fn config(global: &Global) -> Result<Config> {
         Ok(file) => {
             let config = Config::from_custom_kubeconfig(file, &options).await;
             config.map_err(|error| {
-                Failure::new(format!("the kubeconfig cannot be used: {}", Causes(&error)))
-                    .next("See what it has with `kubectl config get-contexts`, and choose with --context.")
+                Failure::new(format!("the kubeconfig cannot be used: {}", Causes(&error))).next(
+                    "List its contexts with `kubectl config get-contexts`, and choose one with --context.",
+                )
             })
         }
         Err(error) => {

@@ -18,6 +18,7 @@ pub(crate) struct Failure {
     what: String,
     next: Option<String>,
     broken_pipe: bool,
+    /// The same request may succeed later.
     temporary: bool,
 }
 
@@ -68,10 +69,10 @@ impl Failure {
             ApiError::Api(status) => Self::status(doing, status),
             ApiError::Service(_) | ApiError::HyperError(_) | ApiError::ReadEvents(_) => {
                 Self::new(format!("{doing}: the API server does not answer: {}", Causes(error)))
-                    .next("Is the cluster up? Try `kubectl cluster-info`, or name another with --context or --kubeconfig.")
+                    .next("Is the cluster up? Try `kubectl cluster-info`, or choose another with --context or --kubeconfig.")
             }
             ApiError::Auth(_) => Self::new(format!("{doing}: {}", Causes(error)))
-                .next("The kubeconfig has no credentials that work: log in again, or name another user with --user."),
+                .next("The kubeconfig has no working credentials: log in again, or choose another user with --user."),
             _ => Self::new(format!("{doing}: {}", Causes(error))),
         }
     }
@@ -81,32 +82,22 @@ impl Failure {
         let failure = Self::new(message);
         match status.code {
             401 => Self::new("You must be logged in to the server (Unauthorized)")
-                .next("The credentials of the kubeconfig are not accepted: log in again, or name another user with --user."),
+                .next("The server rejects the kubeconfig's credentials: log in again, or choose another user with --user."),
             403 => match missing_right(message) {
                 Some((verb, resource)) => failure.next(format!(
-                    "The verb `{verb}` on `{resource}` is missing. Ask for it, and check with: kubectl auth can-i {verb} {resource}"
+                    "The verb `{verb}` on `{resource}` is missing. Once it is granted, check with: kubectl auth can-i {verb} {resource}"
                 )),
                 None => failure,
             },
             404 if status.reason != "NotFound" || message.starts_with("the server could not find") => {
                 Self::new(format!("{doing}: the server does not have the resource type")).next(
-                    "Kruise is not installed in this cluster: apply its CustomResourceDefinitions, or name another cluster with --context.",
+                    "Kruise is not installed in this cluster: apply its CustomResourceDefinitions, or choose another cluster with --context.",
                 )
             }
             409 => failure.next("Somebody else changed it at the same time: check the change, and try again."),
             _ if message.is_empty() => Self::new(format!("{doing}: the server answers {}", status.code)),
             _ => failure,
         }
-    }
-
-    /// Whether the same request may succeed later.
-    pub(crate) fn is_temporary(&self) -> bool {
-        self.temporary
-    }
-
-    /// What went wrong, without what to do.
-    pub(crate) fn what(&self) -> &str {
-        &self.what
     }
 
     /// Whether nobody reads what is printed.
@@ -131,6 +122,27 @@ impl From<std::io::Error> for Failure {
             broken_pipe: error.kind() == std::io::ErrorKind::BrokenPipe,
             ..Self::new(format!("writing the output: {error}"))
         }
+    }
+}
+
+/// Failures of requests that are sent again and again.
+#[derive(Default)]
+pub(crate) struct Trouble(String);
+
+impl Trouble {
+    /// Prints a failure that may pass, unless it is the one before.
+    ///
+    /// # Errors
+    /// It does not pass.
+    pub(crate) fn bear(&mut self, failure: Failure) -> Result<()> {
+        if !failure.temporary {
+            return Err(failure);
+        }
+        if self.0 != failure.what {
+            eprintln!("warning: {}; trying again", failure.what);
+            self.0 = failure.what;
+        }
+        Ok(())
     }
 }
 
@@ -196,7 +208,7 @@ mod tests {
     fn what_the_server_may_answer_later_is_temporary() {
         let of = |code: u16| {
             let status = serde_json::from_value(serde_json::json!({"code": code, "message": "no"}));
-            Failure::api("getting", &ApiError::Api(Box::new(status.expect("a status")))).is_temporary()
+            Failure::api("getting", &ApiError::Api(Box::new(status.expect("a status")))).temporary
         };
         assert!(of(429) && of(500) && of(503));
         assert!(!of(403) && !of(404) && !of(409));

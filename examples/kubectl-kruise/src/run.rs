@@ -50,7 +50,7 @@ fn end(done: Result<()>) -> ExitCode {
     }
 }
 
-/// The command line. A plugin is called by kubectl, and tells its examples that way.
+/// The command line, whose help shows how kubectl calls a plugin.
 pub(crate) fn command() -> clap::Command {
     Cli::command().bin_name("kubectl kruise")
 }

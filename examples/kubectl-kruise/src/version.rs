@@ -13,7 +13,7 @@ use crate::output::Format;
 pub(crate) async fn run(flags: &VersionFlags, global: &Global, out: &mut impl Write) -> Result<()> {
     flags.output.refuse(&[Format::Wide, Format::Name])?;
     let mut versions = json!({ "clientVersion": env!("CARGO_PKG_VERSION") });
-    // The client's version is told even if no server answers.
+    // The client's version is printed even if no server answers.
     let asked = match flags.client {
         true => Ok(()),
         false => server(global, &mut versions).await,

@@ -12,9 +12,9 @@ use crate::api::HashForm;
 pub struct ExplainOptions {
     /// How percentages are rounded.
     pub mode: Mode,
-    /// Which release's hashes are worked out where admission wrote none.
+    /// Which release's hashes are computed where admission wrote none.
     pub form: HashForm,
-    /// Whether the hashes of the set are worked out anew, as admission would: what would become of a set that was edited
+    /// Whether the set's hashes are recomputed as admission would: for what would become of a set that was edited
     /// in a file.
     pub readmit: bool,
 }
@@ -27,7 +27,7 @@ pub struct Explanation {
     pub set: String,
     /// All of it in one sentence.
     pub summary: String,
-    /// What the numbers of its status are worked out from.
+    /// What the numbers of its status are computed from.
     pub totals: Totals,
     /// How its pods are upgraded.
     pub strategy: Strategy,
@@ -54,13 +54,13 @@ pub struct Totals {
     pub ready: usize,
     /// Those that are both.
     pub updated_ready: usize,
-    /// Those that can not be upgraded in place.
+    /// Those that cannot be upgraded in place.
     pub not_upgradable: usize,
     /// Those that are upgraded now.
     pub next: usize,
 }
 
-/// How pods that run are upgraded, all values worked out.
+/// How running pods are upgraded, with all values resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Strategy {
@@ -118,7 +118,7 @@ pub struct Problem {
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Severity {
-    /// No pod is upgraded until it is mended.
+    /// No pod is upgraded until it is fixed.
     Error,
     /// Some pods are not treated as the user may expect.
     Warning,
@@ -188,7 +188,7 @@ pub enum Verdict {
     Paused,
     /// Its previous upgrade is under way.
     InFlight,
-    /// Something else comes first, which the reason tells.
+    /// Something else comes first; the reason says what.
     Held,
     /// It has the new images, and is not available yet.
     Updating,

@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::plan::Target;
 
-/// Adds to an explanation what its numbers and the set tell. `set` is as it is stored, `full` has its defaults.
+/// Adds the problems that follow from the set and the explanation's numbers. `set` is as it is stored, `full` has its defaults.
 pub(super) fn find(
     explanation: &mut Explanation,
     snapshot: &Snapshot,

@@ -14,7 +14,7 @@ use crate::plan::SidecarPod;
 /// Lists in lists beyond this depth are refused.
 const MAX_DEPTH: usize = 8;
 
-/// An object that can not be read.
+/// An object that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {

@@ -15,7 +15,7 @@ pub(crate) use pull::{DryRun, Policy, PullFlags};
 
 use crate::output::{Format, jsonpath};
 
-/// Explains SidecarSets, steers their rollouts, pulls images on nodes.
+/// Explain SidecarSets, manage their rollouts, and pull images on nodes.
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl-kruise",
@@ -26,12 +26,12 @@ use crate::output::{Format, jsonpath};
     after_help = "Examples:\n  \
         # Why is my pod not upgraded yet?\n  \
         kubectl kruise explain sidecarset logs\n\n  \
-        # Follow a rollout, and take it back\n  \
+        # Follow a rollout, and undo it\n  \
         kubectl kruise rollout status sidecarset/logs\n  \
         kubectl kruise rollout undo sidecarset/logs\n\n  \
-        # Have an image on all nodes before the release\n  \
+        # Pull an image on all nodes before a release\n  \
         kubectl kruise pull registry.example.com/shop/web:1.4 --parallelism 10\n\n\
-        Each command tells more with --help."
+        Use --help with a command for more about it."
 )]
 pub(crate) struct Cli {
     /// Which cluster, user and namespace.
@@ -46,28 +46,28 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(crate) struct Global {
-    /// Path of the kubeconfig.
+    /// Path of the kubeconfig file.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig.
+    /// Context of the kubeconfig to use.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
-    /// Cluster of the kubeconfig.
+    /// Cluster of the kubeconfig to use.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
-    /// User of the kubeconfig.
+    /// User of the kubeconfig to use.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) user: Option<String>,
-    /// Namespace; that of the context by default.
+    /// Namespace; defaults to the context's.
     #[arg(short = 'n', long, global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// User to act as.
+    /// User to impersonate.
     #[arg(long = "as", global = true, value_name = "USER")]
     pub(crate) as_user: Option<String>,
-    /// Group to act as; may be given again.
+    /// Group to impersonate; may be repeated.
     #[arg(long = "as-group", global = true, value_name = "GROUP")]
     pub(crate) as_groups: Vec<String>,
-    /// How long to wait for an answer of the server; 0 is for ever.
+    /// How long to wait for the server to answer; 0 means forever.
     #[arg(long, global = true, value_name = "DURATION", value_parser = object::duration)]
     pub(crate) request_timeout: Option<Duration>,
 }
@@ -75,17 +75,17 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Tell the order in which pods are upgraded, and why each one is or is not next.
+    /// Show the order in which pods are upgraded, and why each one is or is not next.
     Explain(ExplainFlags),
-    /// Follow, stop, continue or take back the rollout of a SidecarSet.
+    /// Follow, pause, resume or undo the rollout of a SidecarSet.
     Rollout {
         /// What to do.
         #[command(subcommand)]
         command: RolloutCommand,
     },
-    /// Pull images on nodes, and show how it goes.
+    /// Pull images on nodes and show the progress.
     Pull(Box<PullFlags>),
-    /// List objects of Kruise, by short names too: ipj, ilpj, nodeimage, scs.
+    /// List Kruise objects; short names: ipj, ilpj, ni, scs.
     Get(GetFlags),
     /// Print the versions of this program and of the server.
     Version(VersionFlags),
@@ -105,31 +105,31 @@ pub(crate) enum Command {
     # All sets, or one, as the cluster is now\n  \
     kubectl kruise explain sidecarset\n  \
     kubectl kruise explain sidecarset logs\n\n  \
-    # With images, nodes, and why each pod stands at its place; only the pods of one namespace\n  \
+    # With images, nodes, and the reason for each pod's place; only pods of one namespace\n  \
     kubectl kruise explain sidecarset/logs -o wide -n shop\n\n  \
-    # Without a cluster, from what somebody sent\n  \
+    # Without a cluster, from a dump\n  \
     kubectl get sidecarsets,pods,namespaces -A -o yaml > dump.yaml\n  \
     kubectl kruise explain sidecarset logs -f dump.yaml\n\n  \
-    # What would become of an edited set, before it is applied\n  \
+    # What an edited set would do, before it is applied\n  \
     kubectl kruise explain sidecarset logs -f dump.yaml -f edited.yaml --readmit")]
 pub(crate) struct ExplainFlags {
-    /// `sidecarset NAME...` or `sidecarset/NAME`; without a name all sets.
+    /// `sidecarset NAME...` or `sidecarset/NAME`; all sets if no name is given.
     #[arg(value_name = "TYPE[/NAME]", required = true)]
     pub(crate) objects: Vec<String>,
-    /// Read SidecarSets, Pods and Namespaces from a file of YAML or JSON instead of the cluster; - is standard input. May be
-    /// given again: an object that comes again replaces the one before.
+    /// Read SidecarSets, Pods and Namespaces from a YAML or JSON file instead of the cluster; - is standard input. May be
+    /// repeated: a later copy of an object replaces the earlier one.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub(crate) files: Vec<String>,
-    /// wide, json, yaml or jsonpath=TEMPLATE.
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    /// wide, json, yaml, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
-    /// Show only pods with these labels; all are counted.
+    /// Show only pods with these labels; all pods are counted.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,
-    /// Show the pods of all namespaces, which is the default unless -n is given.
+    /// Show pods of all namespaces; the default unless -n is given.
     #[arg(short = 'A', long)]
     pub(crate) all_namespaces: bool,
-    /// Work out the hashes of the set anew, as admission does: for a set that was edited in a file.
+    /// Recompute the set's hashes as admission would; for a set that was edited in a file.
     #[arg(long)]
     pub(crate) readmit: bool,
     /// Round percentages as release 0.8 did.
@@ -140,22 +140,25 @@ pub(crate) struct ExplainFlags {
 /// What may be done with a rollout.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RolloutCommand {
-    /// Show how far a rollout is, and wait for its end.
+    /// Show the progress of a rollout and wait for it to finish.
     #[command(
-        after_help = "Exit code 0 if all pods that may be upgraded are, 1 if that can never happen or --timeout has passed.\n\n\
+        after_help = "Exit code 0 when all pods that may be upgraded are, 1 if that cannot happen or --timeout has passed.\n\n\
         Examples:\n  \
         kubectl kruise rollout status sidecarset/logs --timeout 10m\n  \
         kubectl kruise rollout status sidecarset logs --watch=false"
     )]
     Status(StatusFlags),
-    /// Stop upgrades; new pods still get the sidecars.
+    /// Pause upgrades; new pods still get the sidecars.
     Pause(SetFlags),
-    /// Go on with upgrades.
+    /// Resume upgrades.
     Resume(SetFlags),
-    /// Go back to an earlier revision.
-    #[command(after_help = "Examples:\n  \
+    /// Go back to an earlier revision; the update strategy does not change.
+    #[command(
+        after_help = "Unlike a Deployment, a paused set can be rolled back: it stays paused, and pods are upgraded after `rollout resume`.\n\n\
+        Examples:\n  \
         kubectl kruise rollout undo sidecarset/logs\n  \
-        kubectl kruise rollout undo sidecarset/logs --to-revision 3 --dry-run=server")]
+        kubectl kruise rollout undo sidecarset/logs --to-revision 3 --dry-run=server"
+    )]
     Undo(UndoFlags),
     /// List the revisions of a set, or show one.
     History(HistoryFlags),
@@ -175,14 +178,14 @@ pub(crate) struct StatusFlags {
     /// The set.
     #[command(flatten)]
     pub(crate) set: SetFlags,
-    /// Wait for the end.
+    /// Wait for the rollout to finish.
     #[arg(short = 'w', long, default_value_t = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) watch: bool,
     /// How long to wait; 0 means forever.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = object::duration)]
     pub(crate) timeout: Duration,
-    /// Fail if the set is at another revision than this one; 0 means any.
+    /// Fail unless the set is at this revision; 0 means any.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) revision: i64,
     /// Where revisions are.
@@ -193,7 +196,7 @@ pub(crate) struct StatusFlags {
 /// Where revisions are.
 #[derive(Debug, Args)]
 pub(crate) struct RevisionFlags {
-    /// Namespace where the manager keeps revisions.
+    /// Namespace in which the manager keeps revisions.
     #[arg(long, value_name = "NAME", default_value = SYSTEM_NAMESPACE)]
     pub(crate) revision_namespace: String,
 }
@@ -204,13 +207,13 @@ pub(crate) struct UndoFlags {
     /// The set.
     #[command(flatten)]
     pub(crate) set: SetFlags,
-    /// The revision to go back to; 0 is the last one that differs from what the set is now.
+    /// The revision to go back to; 0 means the latest one that differs from the current set.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) to_revision: i64,
     /// Where revisions are.
     #[command(flatten)]
     pub(crate) revisions: RevisionFlags,
-    /// Say what would be done: client asks nobody, server asks the server and its admission.
+    /// Only show what would be done; `server` runs the request through admission without storing it.
     #[arg(long, value_enum, default_value_t = DryRun::None, num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub(crate) dry_run: DryRun,
 }
@@ -221,14 +224,14 @@ pub(crate) struct HistoryFlags {
     /// The set.
     #[command(flatten)]
     pub(crate) set: SetFlags,
-    /// Show what the set was at this revision.
+    /// Show the set's template at this revision.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) revision: Option<i64>,
     /// Where revisions are.
     #[command(flatten)]
     pub(crate) revisions: RevisionFlags,
-    /// json, yaml, name or jsonpath=TEMPLATE: the ControllerRevisions themselves.
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    /// json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...: print the ControllerRevisions themselves.
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
 }
 
@@ -238,14 +241,15 @@ pub(crate) struct HistoryFlags {
     kubectl kruise get ipj -A\n  \
     kubectl kruise get nodeimage worker-1 -o yaml\n  \
     kubectl kruise get scs logs -o jsonpath='{.status.updatedPods}'\n  \
-    kubectl kruise get ipj -o custom-columns=NAME:.metadata.name,IMAGE:.spec.image --sort-by .metadata.name\n  \
+    kubectl kruise get ipj -o custom-columns=NAME:.metadata.name,IMAGE:.spec.image\n  \
+    kubectl kruise get ipj --sort-by .metadata.creationTimestamp\n  \
     kubectl kruise get ipj -w")]
 pub(crate) struct GetFlags {
     /// Types and names: `ipj`, `ipj NAME`, `ipj/NAME`, `ipj,ilpj`.
     #[arg(value_name = "TYPE[/NAME]", required = true)]
     pub(crate) objects: Vec<String>,
     /// wide, json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
     /// Only objects with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
@@ -273,11 +277,11 @@ pub(crate) struct GetFlags {
 /// Flags of `version`.
 #[derive(Debug, Args)]
 pub(crate) struct VersionFlags {
-    /// Ask no server.
+    /// Print only the client's version.
     #[arg(long)]
     pub(crate) client: bool,
     /// json or yaml.
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "")]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse, default_value = "", hide_default_value = true)]
     pub(crate) output: Format,
 }
 

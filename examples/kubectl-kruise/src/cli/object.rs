@@ -196,7 +196,7 @@ pub(super) fn duration(text: &str) -> std::result::Result<Duration, String> {
     }
     let parsed: jiff::SignedDuration = text
         .parse()
-        .map_err(|_| format!("`{text}` is no duration; write it like 30s, 5m or 1h30m"))?;
+        .map_err(|_| format!("`{text}` is not a duration; write it like 30s, 5m or 1h30m"))?;
     Duration::try_from(parsed).map_err(|_| format!("`{text}` is negative"))
 }
 

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn commands_flags_and_values_are_completed_with_what_they_mean() {
         let commands = answered(&["ro"]);
-        assert!(commands.starts_with("rollout\tFollow, stop"), "{commands}");
+        assert!(commands.starts_with("rollout\tFollow, pause"), "{commands}");
         assert!(commands.ends_with(":4\n"), "{commands}");
         let below = answered(&["rollout", ""]);
         for name in ["status\t", "pause\t", "undo\t"] {

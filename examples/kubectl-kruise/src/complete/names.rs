@@ -88,7 +88,7 @@ impl Context {
         }
     }
 
-    /// Names of objects of these kinds, sorted; none if the cluster does not tell.
+    /// Names of objects of these kinds, sorted; none if the cluster does not answer.
     pub(super) fn names(&self, kinds: &[&'static Kind]) -> Vec<String> {
         let resources = kinds.iter().map(|kind| {
             let kind_of = GroupVersionKind::gvk(GROUP, "v1alpha1", kind.kind);

@@ -110,7 +110,7 @@ async fn pods(client: &Client, namespace: &str, selector: &str, snapshot: &mut S
 /// Reads files, `-` for standard input.
 ///
 /// # Errors
-/// One can not be read, or holds something else.
+/// One cannot be read, or holds something else.
 pub(super) fn files(paths: &[String]) -> Result<Snapshot> {
     let mut snapshot = Snapshot::default();
     for path in paths {

@@ -29,7 +29,7 @@ pub(crate) enum Format {
     Custom(Vec<custom::Column>),
 }
 
-/// All formats that there are, for messages.
+/// All formats, for messages.
 const ALL: &str = "wide, json, yaml, name, jsonpath=TEMPLATE, custom-columns=HEADER:PATH,...";
 
 impl Format {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kruise_imagepull::api::{ImageListPullJob, ImagePullJob, NodeImage};
 use kube_client::api::{Api, ListParams};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::delete;
 use super::job::{Job, LIST, ONE};
 use super::screen::Screen;
 use super::state::{Image, Report};
 use crate::connect::Connection;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, Trouble};
 
 /// How often the job and the nodes are looked at; with many nodes less often.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -89,41 +89,58 @@ impl Followed {
         }
         Err(
             Failure::new(format!("there is no job \"{plain}\" in namespace {namespace}"))
-                .next("See which there are with: kubectl kruise get ipj,ilpj -A"),
+                .next("List the jobs with: kubectl kruise get ipj,ilpj -A"),
         )
     }
 
-    /// Shows how the job goes on, until its end.
+    /// Shows the progress of the job until its end.
     ///
     /// # Errors
-    /// A request failed, or the job is gone.
+    /// The first request failed, or a later one for good, or the job is gone.
     pub(super) async fn follow(
         &self,
         limit: Option<Duration>,
         screen: &mut Screen,
         out: &mut impl Write,
     ) -> Result<Ending> {
-        let began = Instant::now();
+        let late = async {
+            match limit {
+                Some(limit) => sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
         let interrupt = tokio::signal::ctrl_c();
-        tokio::pin!(interrupt);
+        tokio::pin!(interrupt, late);
+        let mut trouble = Trouble::default();
+        let mut answered = false;
         loop {
-            let (over, nodes, images) = tokio::select! {
+            let looked = tokio::select! {
                 biased;
                 _ = &mut interrupt => return Ok(Ending::Interrupted),
-                looked = self.look() => looked?,
+                looked = self.look() => looked,
+                () = &mut late => return Ok(Ending::TimedOut),
             };
-            screen.show(&images, Timestamp::now(), out)?;
-            if over {
-                return Ok(Ending::Ended(Report(images)));
-            }
-            if limit.is_some_and(|limit| began.elapsed() >= limit) {
-                return Ok(Ending::TimedOut);
-            }
+            let nodes = match looked {
+                Ok((over, nodes, images)) => {
+                    (answered, trouble) = (true, Trouble::default());
+                    screen.show(&images, Timestamp::now(), out)?;
+                    if over {
+                        return Ok(Ending::Ended(Report(images)));
+                    }
+                    nodes
+                }
+                Err(failure) if answered => {
+                    trouble.bear(failure)?;
+                    0
+                }
+                Err(failure) => return Err(failure),
+            };
             let seen = u32::try_from(nodes).unwrap_or(u32::MAX);
             let interval = INTERVAL.max(Duration::from_secs(1) * seen / NODES_A_SECOND);
             tokio::select! {
                 biased;
                 _ = &mut interrupt => return Ok(Ending::Interrupted),
+                () = &mut late => return Ok(Ending::TimedOut),
                 () = sleep(interval) => {}
             }
         }
@@ -196,10 +213,10 @@ impl Followed {
         Ok(())
     }
 
-    /// The job goes on without us.
+    /// The failure of a command that stops following while the job continues.
     pub(super) fn left(&self, why: &str) -> Failure {
         let (kind, name, namespace) = (self.kind, &self.name, &self.connection.namespace);
-        Failure::new(format!("{why}; {kind} \"{name}\" goes on")).next(format!(
+        Failure::new(format!("{why}; {kind} \"{name}\" continues")).next(format!(
             "Follow it again:  kubectl kruise pull --follow {name} -n {namespace}\n\
              Stop and delete:  kubectl delete {kind} {name} -n {namespace}"
         ))

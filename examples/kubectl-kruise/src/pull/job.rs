@@ -41,7 +41,7 @@ impl Job {
         value.map_err(|error| Failure::new(error.to_string()))
     }
 
-    /// Looks at it as admission does, so that a mistake is told even where there is no admission.
+    /// Validates it as admission does, so that mistakes are reported even without admission.
     pub(super) fn check(&self) -> Result<()> {
         let errors = match self {
             Self::One(job) => validate_job(job),

@@ -35,7 +35,7 @@ pub(crate) fn offline(flags: &PullFlags, namespace: Option<&str>, out: &mut impl
 /// Creates a job and follows it, or follows one that is there.
 ///
 /// # Errors
-/// The job can not be created, or some node has not got an image.
+/// The job cannot be created, or some node does not have an image.
 pub(crate) async fn online(
     flags: &PullFlags,
     connection: &Connection,

@@ -11,7 +11,7 @@ use crate::failure::Result;
 
 /// At most this many nodes have a bar at a time.
 const MAX_BARS: usize = 16;
-/// Up to this many nodes of an image, each that succeeded is told too.
+/// Up to this many nodes of an image, those that succeeded are printed too.
 const FEW: usize = 20;
 
 /// What shows progress.
@@ -28,7 +28,7 @@ pub(super) struct Bars {
     all: MultiProgress,
     images: HashMap<String, ProgressBar>,
     pulls: HashMap<(String, String), ProgressBar>,
-    /// Pulls whose end was told.
+    /// Pulls whose end was printed.
     told: HashMap<(String, String), Phase>,
 }
 
@@ -77,7 +77,7 @@ fn plain(
 ) -> Result<()> {
     for image in images {
         for pull in &image.pulls {
-            // How long it goes on is no change.
+            // The time it takes is no change.
             let seen = format!(
                 "{} {}",
                 pull.phase.word(),
@@ -166,7 +166,7 @@ impl Bars {
             return;
         }
         let bar = self.pulls.entry(key).or_insert_with(|| {
-            // Nobody knows of how many bytes, so there is a bar only where a daemon tells percents.
+            // The total size is unknown, so there is a bar only if the daemon reports percents.
             let (length, template) = match pull.percent {
                 0 => (None, "  {spinner} {prefix:24} {msg}"),
                 _ => (Some(100), "  [{bar:10}] {prefix:24} {msg}"),

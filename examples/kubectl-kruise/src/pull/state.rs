@@ -13,7 +13,7 @@ use crate::output::age;
 /// How many names of a group are shown.
 const SHOWN: usize = 5;
 
-/// Where one image is on one node that was told to pull it.
+/// The progress of one image on one node that has the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pull {
     pub(super) node: String,
@@ -21,7 +21,7 @@ pub(super) struct Pull {
     /// When the node began, and how long it took if it has ended.
     pub(super) began: Option<Timestamp>,
     pub(super) took: Option<Duration>,
-    /// Percent, of daemons that tell it.
+    /// Percent, if the daemon reports it.
     pub(super) percent: i32,
     /// What the node says: bytes, what it waits for, or why it failed.
     pub(super) message: String,
@@ -44,7 +44,7 @@ impl Phase {
 
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Told => "told",
+            Self::Told => "assigned",
             Self::Waiting => "waiting",
             Self::Pulling => "pulling",
             Self::Succeeded => "succeeded",
@@ -148,7 +148,7 @@ impl Image {
             .collect();
         if !self.unknown.is_empty() {
             found.push((
-                "there is no such node, or it has no NodeImage".to_owned(),
+                "no such node, or it has no NodeImage".to_owned(),
                 self.unknown.clone(),
             ));
         }
@@ -162,7 +162,7 @@ fn late(pull: &mut Pull) {
     pull.message = "the job ended before the node did".to_owned();
 }
 
-/// Where a node is; `None` if it has not been told.
+/// The progress of a node; `None` if it does not have the task.
 fn pull(job: &ImagePullJob, node: &NodeImage) -> Option<Pull> {
     let key = ImageKey::parse(&job.spec.image).ok()?;
     let task = node.task(&key.name, &key.tag)?;
@@ -245,11 +245,8 @@ impl Report {
             .flat_map(|image| &image.pulls)
             .find(|pull| pull.phase == Phase::Failed);
         let next = match one {
-            Some(pull) => format!(
-                "All that a node says: kubectl get nodeimage {} -o yaml",
-                pull.node
-            ),
-            None => "See the nodes that there are with: kubectl get nodeimages --show-labels".to_owned(),
+            Some(pull) => format!("Details: kubectl get nodeimage {} -o yaml", pull.node),
+            None => "List the nodes with: kubectl get nodeimages --show-labels".to_owned(),
         };
         Err(Failure::new(wrong.join("\n")).next(next))
     }

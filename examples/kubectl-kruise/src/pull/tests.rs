@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use kruise_core::testing::apiserver::{ApiError, ApiServer};
+use kruise_core::testing::faults::{FaultConfig, Faults};
 use kruise_imagepull::api::{ImagePullJob, NodeImage};
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::screen::{Screen, numbers};
 use super::state::{Image, Phase, line};
 use super::*;
 use crate::cli::{Cli, Command};
-use crate::testing::{kruise, seed, server};
+use crate::testing::{kruise, kruise_by, seed, server};
 
 fn flags(line: &str) -> PullFlags {
     let words = ["kubectl-kruise", "pull"]
@@ -199,7 +200,7 @@ error: nginx:1: pulled on 1 of 5 nodes
   2 nodes: no such image (c, d)
   1 node: disk full (b)
   1 node: the job ended before the node did (e)
-All that a node says: kubectl get nodeimage b -o yaml";
+Details: kubectl get nodeimage b -o yaml";
     assert_eq!(failure, expected);
 }
 
@@ -350,4 +351,27 @@ async fn what_admission_says_is_printed_and_so_is_a_job_that_is_not_there() {
     );
     let (_, done) = kruise(&server, "pull --follow nothing").await;
     assert!(done.expect_err("none").contains("kubectl kruise get ipj,ilpj -A"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_followed_through_failed_requests_and_no_longer_than_asked_for() {
+    let server = server();
+    let job = json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "ImagePullJob",
+        "metadata": {"name": "warm", "namespace": "shop"}, "spec": {"image": "nginx:1", "completionPolicy": {}}});
+    seed(&server, job);
+    let mut config = FaultConfig::none();
+    (config.too_many, config.reset_before) = (0.5, 0.5);
+    let faults = Faults::new(server, config, 1);
+    faults.calm();
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        faults.resume();
+    };
+    let began = tokio::time::Instant::now();
+    let followed = kruise_by(faults.client(), "pull --follow warm --wait-timeout 20s");
+    let ((_, done), ()) = tokio::join!(followed, script);
+    let failure = done.expect_err("the job never ends");
+    assert!(failure.contains("timed out waiting for the nodes"), "{failure}");
+    assert_eq!(began.elapsed().as_secs(), 20);
+    assert!(!faults.injected().is_empty());
 }

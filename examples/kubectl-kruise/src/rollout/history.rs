@@ -28,7 +28,7 @@ pub(crate) async fn run(flags: &HistoryFlags, connection: &Connection, out: &mut
         if found.is_empty() {
             return Err(
                 Failure::new(format!("unable to find the specified revision: {number}")).next(format!(
-                    "See which there are with: kubectl kruise rollout history sidecarset/{name}"
+                    "List them with: kubectl kruise rollout history sidecarset/{name}"
                 )),
             );
         }

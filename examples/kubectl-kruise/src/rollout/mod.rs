@@ -26,7 +26,7 @@ async fn get_set(client: &Client, name: &str) -> Result<SidecarSet> {
         let missing = matches!(&error, kube_client::Error::Api(status) if status.code == 404 && status.reason == "NotFound");
         let failure = Failure::api("getting the sidecarset", &error);
         match missing {
-            true => failure.next("See which there are with: kubectl get sidecarsets"),
+            true => failure.next("List the sets with: kubectl get sidecarsets"),
             false => failure,
         }
     })

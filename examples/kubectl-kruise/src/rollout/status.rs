@@ -14,7 +14,7 @@ use super::{get_set, revisions};
 use crate::cli::{Objects, StatusFlags};
 use crate::connect::Connection;
 use crate::explain::live_set;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, Trouble};
 
 /// Pods are read at most this often while the set changes.
 const BUSY: Duration = Duration::from_secs(1);
@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where a rollout is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It goes on by itself.
+    /// It continues by itself.
     UnderWay(String),
-    /// It goes on when somebody does something.
+    /// It continues when somebody acts.
     Stopped(String),
     /// All pods that may be upgraded are.
     Done(String),
@@ -41,7 +41,7 @@ pub(super) enum Progress {
 /// Prints how far a rollout is whenever that changes, until its end.
 ///
 /// # Errors
-/// It can not come to an end, or not in time.
+/// It cannot finish, or not in time.
 pub(crate) async fn run(flags: &StatusFlags, connection: &Connection, out: &mut impl Write) -> Result<()> {
     let name = Objects::set(&flags.set.objects)?;
     let mut said = String::new();
@@ -68,7 +68,7 @@ async fn follow(
     said: &mut String,
     out: &mut impl Write,
 ) -> Result<()> {
-    // What is wrong with the first request is wrong for good. Later on, what may pass is waited for.
+    // If the first request fails, the command fails. Later requests are repeated.
     let mut set = get_set(&connection.client, name).await?;
     let changes = watcher::watch_object(Api::all(connection.client.clone()), name).default_backoff();
     pin_mut!(changes);
@@ -137,27 +137,6 @@ fn watch_failure(error: &watcher::Error) -> Failure {
         | watcher::Error::WatchFailed(error) => Failure::api(DOING, error),
         watcher::Error::WatchError(status) => Failure::api(DOING, &kube_client::Error::Api(status.clone())),
         watcher::Error::NoResourceVersion => Failure::new(format!("{DOING}: {error}")),
-    }
-}
-
-/// Failures that may pass.
-#[derive(Default)]
-struct Trouble(String);
-
-impl Trouble {
-    /// Prints a failure that may pass, unless it is the one before.
-    ///
-    /// # Errors
-    /// It does not pass.
-    fn bear(&mut self, failure: Failure) -> Result<()> {
-        if !failure.is_temporary() {
-            return Err(failure);
-        }
-        if self.0 != failure.what() {
-            eprintln!("warning: {}; trying again", failure.what());
-            failure.what().clone_into(&mut self.0);
-        }
-        Ok(())
     }
 }
 

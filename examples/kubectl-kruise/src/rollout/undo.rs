@@ -117,7 +117,7 @@ fn choose<'r>(
     number: i64,
 ) -> Result<(&'r ControllerRevision, SidecarSet)> {
     let history = format!(
-        "See which there are with: kubectl kruise rollout history sidecarset/{}",
+        "List the revisions with: kubectl kruise rollout history sidecarset/{}",
         set.name()
     );
     if number > 0 {
@@ -138,7 +138,7 @@ fn choose<'r>(
         .find(|(_, restored)| restored.spec != set.spec)
         .ok_or_else(|| {
             Failure::new(format!(
-                "no revision of sidecarset \"{}\" differs from what it is now",
+                "no revision of sidecarset \"{}\" differs from its current state",
                 set.name()
             ))
             .next(history)
