@@ -9,7 +9,7 @@ use kruise_cri::{
     SandboxState,
 };
 use kruise_e2e::front::{Front, Mood};
-use kruise_e2e::{Cluster, TestNamespace};
+use kruise_e2e::{Cluster, TestNamespace, eventually};
 
 const VERSIONS: [ApiVersion; 2] = [ApiVersion::V1, ApiVersion::V1Alpha2];
 
@@ -83,11 +83,12 @@ async fn both_versions_pull_by_tag_and_by_digest_and_remove() -> Result<()> {
 
         let all = client.list_images(None).await?;
         ensure!(all.contains(&image) && all.contains(&held), "both are listed");
-        let usage = client.image_fs_info().await?;
-        ensure!(
-            usage.iter().any(|filesystem| filesystem.used_bytes > 0),
-            "{usage:?}"
-        );
+        // containerd counts every ten seconds.
+        eventually("the filesystem of images is in use", || async {
+            let usage = client.image_fs_info().await?;
+            Ok(usage.iter().any(|filesystem| filesystem.used_bytes > 0))
+        })
+        .await?;
 
         for name in [&by_tag, &by_digest] {
             client.remove_image(name).await?;
