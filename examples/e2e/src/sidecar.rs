@@ -46,13 +46,7 @@ pub async fn scene(test: impl AsyncFnOnce(&Scene) -> Result<()>) -> Result<()> {
         client,
     };
     let done = async {
-        // Pods can be made as soon as it is there.
-        let accounts = Api::namespaced_with(
-            scene.client.clone(),
-            &scene.space,
-            &core("v1", "ServiceAccount", "serviceaccounts"),
-        );
-        until(&accounts, "default", "there", |seen| seen.is_some()).await?;
+        eventually("pods can be created", || scene.takes_pods()).await?;
         test(&scene).await
     }
     .await;
@@ -123,6 +117,24 @@ impl Scene {
         let object = serde_json::from_value(self.manifest(set, spec))?;
         self.sets().create(&PostParams::default(), &object).await?;
         self.until_injected(set).await
+    }
+
+    /// Whether pods can be created: a new namespace has no service account at first, and then none with a token.
+    async fn takes_pods(&self) -> Result<bool> {
+        let pod = serde_json::from_value(self.pod("asked", &json!({})))?;
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        match self.pods().create(&params, &pod).await {
+            Ok(_) => Ok(true),
+            Err(kube_client::Error::Api(status))
+                if status.code == 403 || status.reason == "ServerTimeout" =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits until a pod that would be created now would get the set.

@@ -143,7 +143,16 @@ async fn uninstalled_it_leaves_definitions_objects_and_history_and_is_installed_
         let mut second = version(scene, "side:v2", "two")?;
         second["spec"]["injectionStrategy"] = json!({"revision": {"customVersion": "one"}});
         let second = Patch::Merge(second);
-        sets.patch(&name, &PatchParams::default(), &second).await?;
+        eventually("the first version has a revision", || async {
+            match sets.patch(&name, &PatchParams::default(), &second).await {
+                Ok(_) => Ok(true),
+                Err(kube_client::Error::Api(status)) if status.message.contains("no such revision") => {
+                    Ok(false)
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
         let job = until_complete(&api, "job").await?;
         let before = definitions(cluster).await?;
         ensure!(!before.is_empty(), "no definitions");
