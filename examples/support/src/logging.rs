@@ -1,13 +1,16 @@
 //! Structured logs on standard error.
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
 
 /// Flags about logs, with klog's names where OpenKruise's manifests use them.
 #[derive(Debug, Clone, Args)]
 pub struct LogFlags {
     /// Verbosity as klog counts it: 0 warnings and errors, 1 to 4 also what is done, 5 and more debugging. The variable
-    /// RUST_LOG overrides it.
+    /// RUST_LOG overrides it, with a level or a list like `kruise_core=debug,info`.
     #[arg(
         long = "v",
         value_name = "LEVEL",
@@ -58,16 +61,24 @@ fn directives(verbosity: u8) -> String {
 
 /// Installs the process-wide subscriber.
 pub fn install(flags: &LogFlags) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(flags.verbosity)));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match flags.logging_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder
+    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let asked = asked.map(|text| text.parse::<Targets>());
+    let filter = match &asked {
+        Some(Ok(filter)) => filter.clone(),
+        _ => directives(flags.verbosity).parse().unwrap_or_default(),
+    };
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = match flags.logging_format {
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Text => layer
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .init();
+    if let Some(Err(error)) = asked {
+        tracing::warn!(%error, "RUST_LOG cannot be read and is ignored");
     }
 }
 
@@ -85,7 +96,7 @@ mod tests {
             assert!(said.ends_with(",info"), "{said}");
         }
         for verbosity in 0..=10 {
-            assert!(directives(verbosity).parse::<EnvFilter>().is_ok(), "{verbosity}");
+            assert!(directives(verbosity).parse::<Targets>().is_ok(), "{verbosity}");
         }
     }
 }
