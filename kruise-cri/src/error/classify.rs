@@ -16,6 +16,10 @@ const NO_PLATFORM: &[&str] = &[
     "no image found in image index for",
 ];
 
+/// containerd, when it has removed layers that the pull counted on, as it does after another image was removed. Another pull
+/// fetches them again.
+const LAYERS_REMOVED: &[&str] = &["parent snapshot", "failed to prepare extraction snapshot"];
+
 const BAD_REFERENCE: &[&str] = &["parse image reference", "invalid reference format"];
 
 /// Phrases in lower case, in the order in which they are tried: the more specific first. One that begins with `: ` counts
@@ -119,6 +123,7 @@ fn kind(code: Code, message: &str) -> ErrorKind {
         Code::InvalidArgument if says(BAD_REFERENCE) => return ErrorKind::InvalidReference,
         Code::InvalidArgument => return ErrorKind::InvalidArgument,
         Code::NotFound if says(NO_PLATFORM) => return ErrorKind::NoMatchingPlatform,
+        Code::NotFound if says(LAYERS_REMOVED) => return ErrorKind::Other,
         Code::NotFound => return ErrorKind::NotFound,
         Code::ResourceExhausted | Code::OutOfRange if is_size(message) => return ErrorKind::MessageTooLarge,
         _ => {}
@@ -141,7 +146,9 @@ fn kind(code: Code, message: &str) -> ErrorKind {
         Code::Unknown if says(BAD_REFERENCE) => ErrorKind::InvalidReference,
         Code::Unknown if text.contains("deadline exceeded") => ErrorKind::Deadline,
         Code::Unknown if text.contains("context canceled") => ErrorKind::Cancelled,
-        Code::Unknown if text.trim_end().ends_with(": not found") => ErrorKind::NotFound,
+        Code::Unknown if text.trim_end().ends_with(": not found") && !says(LAYERS_REMOVED) => {
+            ErrorKind::NotFound
+        }
         _ => ErrorKind::Other,
     }
 }
@@ -226,6 +233,11 @@ mod tests {
                 Code::Unknown,
                 "failed to extract layer: write /var/lib/x: no space left on device",
                 K::NoSpace,
+            ),
+            (
+                Code::NotFound,
+                r#"failed to pull and unpack image "r/a:1": failed to prepare extraction snapshot "extract-1 sha256:7": parent snapshot sha256:5 does not exist: not found"#,
+                K::Other,
             ),
             (
                 Code::NotFound,
