@@ -18,7 +18,8 @@ pub fn leader_election(lease: &str) -> Vec<PolicyRule> {
     ]
 }
 
-fn rule(group: &str, resource: &str, name: Option<&str>, verbs: &[&str]) -> PolicyRule {
+/// The right to these verbs on a resource, or on one object of it.
+pub(crate) fn rule(group: &str, resource: &str, name: Option<&str>, verbs: &[&str]) -> PolicyRule {
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(vec![resource.to_owned()]),

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use kruise_core::runtime::Causes;
 use kruise_sidecar::api::SidecarSet;
 use kruise_sidecar::api::names::SIDECARSET_CUSTOM_VERSION;
+use kruise_sidecar::controller::REVISION_FIELDS;
 use kruise_sidecar::inject::restore;
 use kube_client::Client;
 use kube_client::api::{Api, Patch, PatchParams};
@@ -15,15 +16,6 @@ use super::{NO_REVISIONS, get_set, revisions};
 use crate::cli::{DryRun, Objects, UndoFlags};
 use crate::connect::Connection;
 use crate::failure::{Failure, Result};
-
-/// Fields that a revision keeps; all others stay as they are.
-const KEPT: [&str; 5] = [
-    "volumes",
-    "containers",
-    "initContainers",
-    "imagePullSecrets",
-    "patchPodMetadata",
-];
 
 /// How often the patch is sent when the controller writes the status at the same time.
 const ATTEMPTS: usize = 10;
@@ -149,7 +141,7 @@ fn choose<'r>(
 fn patch(set: &SidecarSet, revision: &ControllerRevision, restored: &SidecarSet) -> Result<Value> {
     let spec = serde_json::to_value(&restored.spec).map_err(|error| Failure::new(error.to_string()))?;
     let mut fields = serde_json::Map::new();
-    for field in KEPT {
+    for field in REVISION_FIELDS {
         fields.insert(field.to_owned(), spec.get(field).cloned().unwrap_or_default());
     }
     let mut metadata = json!({ "resourceVersion": set.metadata.resource_version });

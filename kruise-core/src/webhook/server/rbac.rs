@@ -3,6 +3,7 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::WriterConfig;
+use crate::manager::rbac::rule;
 
 /// Returns the rights of [`SharedCertificates`](super::SharedCertificates) in a [`KubeSecret`](super::KubeSecret) of
 /// that name, for a Role in its namespace. RBAC cannot restrict `create` to a name.
@@ -29,14 +30,4 @@ pub fn configurations(config: &WriterConfig) -> Vec<PolicyRule> {
 pub fn conversion(definition: &str) -> Vec<PolicyRule> {
     let (group, resource) = ("apiextensions.k8s.io", "customresourcedefinitions");
     vec![rule(group, resource, Some(definition), &["get", "patch"])]
-}
-
-fn rule(group: &str, resource: &str, name: Option<&str>, verbs: &[&str]) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(vec![resource.to_owned()]),
-        resource_names: name.map(|name| vec![name.to_owned()]),
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-        ..PolicyRule::default()
-    }
 }
