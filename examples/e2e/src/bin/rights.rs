@@ -1,4 +1,4 @@
-//! Compares the rights of our programs with the requests in the API server's audit log; fails if a request was refused or a right unused.
+//! Compares the rights of our programs with the requests in the API server's audit log; fails if a right is missing or unused.
 //!
 //! Roles and bindings come on standard input: `kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json`, of one
 //! cluster after the other.
@@ -54,7 +54,10 @@ fn main() -> Result<ExitCode> {
             lines.iter().for_each(|line| println!("  {line}"));
         }
     }
-    println!("{} rights, {} requests", found.granted, found.requests);
+    println!(
+        "{} rights, {} requests, {} of them refused while the role was away",
+        found.granted, found.requests, found.away
+    );
     Ok(if found.is_clean() {
         ExitCode::SUCCESS
     } else {

@@ -2,6 +2,9 @@
 //!
 //! A request counts for the narrowest grant that allows it: one of a name before one of all names, one of a namespace before one of
 //! the cluster. Grants that no request counts for are unused; an annotation of the role, [`EXCUSE`], may say why that is well.
+//!
+//! A refused request that a grant allows was made while the role was away: whoever uninstalls the chart takes roles away from programs
+//! that are still about to stop, and an upgrade that turns features off does so before the old pods are gone. No right is missing then.
 
 mod grants;
 mod requests;
@@ -25,7 +28,7 @@ const NODE: &str = "NODE";
 /// What the comparison has found; each entry is a line for people.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Requests that were refused.
+    /// Requests that were refused, and that no grant allows.
     pub denied: BTreeSet<String>,
     /// Rights that nothing used.
     pub unused: BTreeSet<String>,
@@ -35,6 +38,8 @@ pub struct Findings {
     pub granted: usize,
     /// How many requests were looked at.
     pub requests: usize,
+    /// How many of them were refused while the role was away.
+    pub away: usize,
 }
 
 impl Findings {
@@ -57,11 +62,15 @@ pub fn compare(grants: &Grants, requests: impl IntoIterator<Item = Result<Reques
     for request in requests {
         let request = request?;
         findings.requests += 1;
+        let matching = || grants.granted.iter().filter(|grant| grant.allows(&request));
         if !request.allowed {
-            findings.denied.insert(request.to_string());
+            if matching().next().is_some() {
+                findings.away += 1;
+            } else {
+                findings.denied.insert(request.to_string());
+            }
             continue;
         }
-        let matching = || grants.granted.iter().filter(|grant| grant.allows(&request));
         if let Some(narrowest) = matching().map(Grant::narrowness).max() {
             used.extend(matching().filter(|grant| grant.narrowness() == narrowest));
         }

@@ -96,15 +96,26 @@ fn a_right_in_one_namespace_is_not_used_by_requests_in_another() {
     assert_eq!(found.unused.len(), 1);
 }
 
+fn refused(verb: &str) -> Value {
+    let mut line = line("m", verb, "pods", Some("a"), Some("n"));
+    line["annotations"]["authorization.k8s.io/decision"] = json!("forbid");
+    line
+}
+
 #[test]
 fn refused_requests_are_told() {
-    let mut denied = line("m", "delete", "pods", Some("a"), Some("n"));
-    denied["annotations"]["authorization.k8s.io/decision"] = json!("forbid");
-    let found = findings(&one(json!([]), ""), &[denied]);
+    let found = findings(&one(json!([]), ""), &[refused("delete")]);
     assert_eq!(
         lines(&found.denied),
         ["delete pods a in n, by sys/m (kruise-manager/x)"]
     );
+}
+
+#[test]
+fn a_request_refused_while_its_role_was_away_is_counted_and_no_use_of_the_right() {
+    let rules = json!([rule("", "pods", &[], &["list"])]);
+    let found = findings(&one(rules, ""), &[refused("list"), refused("delete")]);
+    assert_eq!((found.away, found.denied.len(), found.unused.len()), (1, 1, 1));
 }
 
 #[test]
