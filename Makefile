@@ -21,7 +21,7 @@ seeds:         ## the fault simulation with 10,000 seeds; SEEDS=17 repeats one, 
 crds:          ## write the CRDs of examples/manifests and of the chart from the Rust types
 	@cargo run --quiet -p kruise-manager -- crds > examples/manifests/crds.yaml.new && mv examples/manifests/crds.yaml.new examples/manifests/crds.yaml
 	@cp examples/manifests/crds.yaml examples/charts/kruise/files/crds.yaml
-RULES := manager-cluster manager-pulls manager-namespace manager-copies daemon-cluster daemon-copies
+RULES := manager-cluster manager-pulls manager-namespace manager-copies daemon-cluster daemon-copies withdrawal
 rbac:          ## write the rules of the chart's roles from what the code needs, then the manifests
 	@cargo build --locked -q -p kruise-manager
 	@for role in $(RULES); do target/debug/kruise-manager rbac $$role > examples/charts/kruise/files/rules/$$role.yaml; done

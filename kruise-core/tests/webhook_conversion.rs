@@ -129,31 +129,46 @@ fn a_path_belongs_to_one_handler() {
     assert!(unnamed.build().unwrap_err().to_string().contains("definition"));
 }
 
+const DEFINITION: &str = "customresourcedefinitions/boxes.example.com";
+
+/// `v1` is stored; the other two are not served.
+fn definition(conversion: Value) -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "boxes.example.com", "resourceVersion": "5"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
+            "versions": [{"name": "v1", "served": true, "storage": true}, {"name": "v1beta1", "served": false, "storage": false},
+                {"name": "v1alpha1", "served": false, "storage": false}],
+            "conversion": conversion}})
+}
+
+fn service() -> Target {
+    Target::Service {
+        namespace: "example".to_owned(),
+        name: "hooks".to_owned(),
+        port: 443,
+    }
+}
+
+/// Which versions of the definition are served.
+fn served(api: &FakeApi) -> Vec<bool> {
+    let versions = api.object(DEFINITION)["spec"]["versions"].clone();
+    let versions = versions.as_array().unwrap().iter();
+    versions.map(|version| version["served"] == true).collect()
+}
+
 #[tokio::test]
 async fn the_definition_gets_the_converter_once() {
     let (certificates, shared) = shared(&FakeSecret::default(), &clock()).await;
     let tasks = Tasks::new();
     let address = serve(converter(), &certificates, &tasks).await;
     let api = FakeApi::default();
-    const DEFINITION: &str = "customresourcedefinitions/boxes.example.com";
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "boxes.example.com", "resourceVersion": "5"},
-        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
-            "versions": [{"name": "v1", "served": true, "storage": true}, {"name": "v1beta1", "served": false, "storage": false},
-                {"name": "v1alpha1", "served": false, "storage": false}],
-            "conversion": {"strategy": "None"}}});
-    api.put(DEFINITION, definition);
-    let target = Target::Service {
-        namespace: "example".to_owned(),
-        name: "hooks".to_owned(),
-        port: 443,
-    };
+    api.put(DEFINITION, definition(json!({"strategy": "None"})));
     let writer = ConfigurationWriter::new(
         api.client(),
         &converter(),
         &certificates,
         address,
-        WriterConfig::new(target),
+        WriterConfig::new(service()),
     )
     .unwrap();
     writer.write().await.unwrap();
@@ -164,11 +179,7 @@ async fn the_definition_gets_the_converter_once() {
         conversion["webhook"]["clientConfig"]["service"]["path"],
         "/convert"
     );
-    let served = || -> Vec<bool> {
-        let versions = api.object(DEFINITION)["spec"]["versions"].clone();
-        let versions = versions.as_array().unwrap().iter();
-        versions.map(|version| version["served"] == true).collect()
-    };
+    let served = || served(&api);
     assert_eq!(
         served(),
         [true, true, false],
@@ -184,6 +195,54 @@ async fn the_definition_gets_the_converter_once() {
     writer.write().await.unwrap();
     assert_eq!(served(), [true, true, false]);
     drop(shared);
+}
+
+/// As a writer has entered it, under an authority that nobody remembers.
+fn entered(name: &str) -> Value {
+    let service = json!({"namespace": "example", "name": name, "path": "/convert", "port": 443});
+    let mut definition = definition(
+        json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
+        "clientConfig": {"caBundle": "b2xk", "service": service}}}),
+    );
+    definition["spec"]["versions"][1]["served"] = json!(true);
+    definition
+}
+
+async fn withdraw(api: &FakeApi) -> Vec<String> {
+    let router = converter();
+    withdraw_converters(api.client(), router.conversions(), &service())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_converter_that_is_withdrawn_takes_the_versions_that_need_it_along() {
+    let api = FakeApi::default();
+    assert_eq!(withdraw(&api).await, [""; 0], "there is no definition");
+    api.put(DEFINITION, entered("hooks"));
+    assert_eq!(withdraw(&api).await, ["boxes.example.com"]);
+    assert_eq!(
+        api.object(DEFINITION)["spec"]["conversion"],
+        json!({"strategy": "None"})
+    );
+    assert_eq!(served(&api), [true, false, false]);
+    let written = api.writes();
+    assert_eq!(withdraw(&api).await, [""; 0]);
+    assert_eq!(api.writes(), written);
+}
+
+#[tokio::test]
+async fn a_converter_of_another_program_is_not_withdrawn() {
+    let api = FakeApi::default();
+    api.put(DEFINITION, entered("others"));
+    assert_eq!(withdraw(&api).await, [""; 0]);
+    assert_eq!(api.writes(), 0);
+
+    // One that comes while ours is being withdrawn.
+    api.put(DEFINITION, entered("hooks"));
+    api.after_read(|definition| *definition = entered("others"));
+    assert_eq!(withdraw(&api).await, [""; 0]);
+    assert_eq!(api.object(DEFINITION)["spec"], entered("others")["spec"]);
 }
 
 /// Changes nothing.
@@ -208,15 +267,10 @@ async fn the_converter_does_not_wait_for_scopes_that_are_made_of_what_it_convert
         .unwrap();
     let address = serve(router.clone(), &certificates, &tasks).await;
     let api = FakeApi::default();
-    const DEFINITION: &str = "customresourcedefinitions/boxes.example.com";
     // As another program has left it, which is gone.
     let other = json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
         "clientConfig": {"url": "https://gone.example.com/convert"}}});
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "boxes.example.com", "resourceVersion": "5"},
-        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
-            "versions": [{"name": "v1", "served": true, "storage": true}], "conversion": other}});
-    api.put(DEFINITION, definition);
+    api.put(DEFINITION, definition(other));
     let target = |port| Target::Url {
         host: HOST.to_owned(),
         port,

@@ -129,6 +129,14 @@ pub(crate) enum Command {
         /// Which role.
         role: RoleOf,
     },
+    /// Take the converter that a manager with these flags has announced out of the CustomResourceDefinition, after it was
+    /// uninstalled: SidecarSets are then readable as v1alpha1, without a manager.
+    Withdraw {
+        #[command(flatten)]
+        reach: Reach,
+        #[command(flatten)]
+        log: LogFlags,
+    },
 }
 
 /// The roles of the two programs.
@@ -146,6 +154,8 @@ pub(crate) enum RoleOf {
     DaemonCluster,
     /// The daemon's Role in the namespace of the copies of pull secrets.
     DaemonCopies,
+    /// The ClusterRole of `withdraw`.
+    Withdrawal,
 }
 
 /// The flags of the manager itself.
@@ -285,6 +295,35 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, help_heading = "Limits")]
     pub(crate) injection_audit_interval: Duration,
 
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+
+    /// Secret in which the replicas share their certificates, in --pod-namespace.
+    #[arg(
+        long,
+        env = "SECRET_NAME",
+        value_name = "NAME",
+        default_value = CERTIFICATES,
+        help_heading = "Webhooks"
+    )]
+    pub(crate) webhook_secret: String,
+
+    /// Use the certificates in this folder instead of making them: tls.crt, tls.key, and ca.crt or ca-cert.pem. Also
+    /// WEBHOOK_CERT_DIR, if WEBHOOK_CERT_WRITER is `external`.
+    #[arg(long, value_name = "DIR", help_heading = "Webhooks")]
+    pub(crate) webhook_cert_dir: Option<PathBuf>,
+
+    /// How long before its end a certificate that this program made is replaced, as `180d`, `6m` or `1y`.
+    #[arg(long, env = "CERTS_RENEW_BEFORE", value_name = "TIME", default_value = "180d", value_parser = days, help_heading = "Webhooks")]
+    pub(crate) webhook_certs_renew_before: Duration,
+
+    #[command(flatten)]
+    pub(crate) log: LogFlags,
+}
+
+/// How the API server reaches the webhooks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reach {
     /// Address that the API server reaches the webhooks by. Empty: through the Service of --webhook-service.
     #[arg(
         long,
@@ -315,30 +354,11 @@ pub(crate) struct Run {
     )]
     pub(crate) webhook_service: String,
 
-    /// Secret in which the replicas share their certificates, in --pod-namespace.
-    #[arg(
-        long,
-        env = "SECRET_NAME",
-        value_name = "NAME",
-        default_value = CERTIFICATES,
-        help_heading = "Webhooks"
-    )]
-    pub(crate) webhook_secret: String,
-
     /// Service through which the API server asks for conversions of SidecarSets, in --pod-namespace. It must also reach
     /// managers that are not ready yet (`publishNotReadyAddresses`), since they cannot read sets without the answer. Empty:
     /// the Service of --webhook-service.
     #[arg(long, value_name = "NAME", default_value = "", help_heading = "Webhooks")]
     pub(crate) conversion_service: String,
-
-    /// Use the certificates in this folder instead of making them: tls.crt, tls.key, and ca.crt or ca-cert.pem. Also
-    /// WEBHOOK_CERT_DIR, if WEBHOOK_CERT_WRITER is `external`.
-    #[arg(long, value_name = "DIR", help_heading = "Webhooks")]
-    pub(crate) webhook_cert_dir: Option<PathBuf>,
-
-    /// How long before its end a certificate that this program made is replaced, as `180d`, `6m` or `1y`.
-    #[arg(long, env = "CERTS_RENEW_BEFORE", value_name = "TIME", default_value = "180d", value_parser = days, help_heading = "Webhooks")]
-    pub(crate) webhook_certs_renew_before: Duration,
 
     /// Namespace this manager runs in.
     #[arg(
@@ -349,9 +369,6 @@ pub(crate) struct Run {
         help_heading = "Webhooks"
     )]
     pub(crate) pod_namespace: String,
-
-    #[command(flatten)]
-    pub(crate) log: LogFlags,
 }
 
 #[cfg(test)]

@@ -113,5 +113,5 @@ pub(crate) fn add(manager: &mut Manager, base: &Base<'_>, pods: &Cache<SlimPod>)
         metrics: Some((*metrics).clone()),
     };
     manager.on_leader(node_image_controller(dependencies, config)?);
-    Ok(NodeGuard::new(&flags.pod_namespace, DAEMON, pods.clone()))
+    Ok(NodeGuard::new(&flags.reach.pod_namespace, DAEMON, pods.clone()))
 }

@@ -9,6 +9,7 @@ mod refused;
 mod sidecar;
 mod webhooks;
 mod wire;
+mod withdraw;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,10 @@ async fn run() -> Result<()> {
         Some(Command::Rbac { role }) => {
             print!("{}", rbac::yaml(role));
             return Ok(());
+        }
+        Some(Command::Withdraw { reach, log }) => {
+            logging::install(&log);
+            return withdraw::run(&reach).await;
         }
         None => {}
     }

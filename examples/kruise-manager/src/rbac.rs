@@ -21,6 +21,10 @@ pub(crate) fn yaml(role: RoleOf) -> String {
             imagepull::secret_copies(),
         )],
         RoleOf::DaemonCluster => daemon_cluster(),
+        RoleOf::Withdrawal => vec![Section::new(
+            "Conversion of SidecarSets: taken out of the definition after the manager was uninstalled.",
+            server::conversion(DEFINITION),
+        )],
         RoleOf::DaemonCopies => vec![Section::new(
             "Copies of pull secrets, by name: the only Secrets that daemons read.",
             imagepull::agent_secrets(),

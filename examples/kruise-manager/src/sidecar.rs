@@ -57,12 +57,12 @@ pub(crate) fn add(
         .metrics(base.metrics)
         .build();
     manager.cache(&namespaces, driver);
-    let (revisions, driver) = revision_cache(reader.clone(), &flags.pod_namespace)
+    let (revisions, driver) = revision_cache(reader.clone(), &flags.reach.pod_namespace)
         .config(config.clone())
         .metrics(base.metrics)
         .build();
     manager.cache(&revisions, driver);
-    let (configuration, driver) = configuration_cache(reader, &flags.pod_namespace)
+    let (configuration, driver) = configuration_cache(reader, &flags.reach.pod_namespace)
         .config(config)
         .metrics(base.metrics)
         .build();
@@ -124,7 +124,7 @@ pub(crate) fn add(
     let mut config = SidecarSetConfig::default();
     config.runner.workers = usize::from(flags.sidecarset_workers);
     config.hash_form = flags.sidecarset_hash_form.into();
-    config.revision_namespace.clone_from(&flags.pod_namespace);
+    config.revision_namespace.clone_from(&flags.reach.pod_namespace);
     manager.on_leader(sidecar_set_controller(dependencies, config)?);
     Ok(Admission {
         rules,
@@ -135,7 +135,7 @@ pub(crate) fn add(
 fn pod_hook(base: &Base<'_>) -> PodHookConfig {
     let mut config = PodHookConfig::default();
     config.on_failure = base.flags.pod_webhook_failure_policy.into();
-    let own = &base.flags.pod_namespace;
+    let own = &base.flags.reach.pod_namespace;
     if !config.excluded_namespaces.contains(own) {
         config.excluded_namespaces.push(own.clone());
     }

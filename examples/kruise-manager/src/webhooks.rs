@@ -18,12 +18,34 @@ use kruise_imagepull::webhook;
 use kube_client::Api;
 
 use crate::certificates;
+use crate::flags::Reach;
 use crate::sidecar::Admission;
 use crate::wire::Base;
 
 /// How long a handler may take when the API server waits so many seconds: it is told to wait two seconds longer.
 fn handler_timeout(seconds: u8) -> Duration {
     Duration::from_secs(u64::from(seconds.saturating_sub(2)))
+}
+
+impl Reach {
+    /// Settings of what announces the webhooks.
+    pub(crate) fn writer_config(&self) -> WriterConfig {
+        let service = |name: &str| Target::Service {
+            namespace: self.pod_namespace.clone(),
+            name: name.to_owned(),
+            port: 443,
+        };
+        if !self.webhook_host.is_empty() {
+            return WriterConfig::new(Target::Url {
+                host: self.webhook_host.clone(),
+                port: self.webhook_port,
+            });
+        }
+        let mut config = WriterConfig::new(service(&self.webhook_service));
+        let conversions = Some(&self.conversion_service).filter(|name| !name.is_empty());
+        config.conversion_target = conversions.map(|name| service(name));
+        config
+    }
 }
 
 /// Adds the webhook server, its certificates and its configurations to `manager`.
@@ -45,22 +67,8 @@ pub(crate) async fn add(
         router = router.timeout(handler_timeout(seconds));
     }
     let router = router.build()?;
-    let service = |name: &str| Target::Service {
-        namespace: flags.pod_namespace.clone(),
-        name: name.to_owned(),
-        port: 443,
-    };
-    let config = if flags.webhook_host.is_empty() {
-        let mut config = WriterConfig::new(service(&flags.webhook_service));
-        let conversions = Some(&flags.conversion_service).filter(|name| !name.is_empty());
-        config.conversion_target = conversions.map(|name| service(name));
-        config
-    } else {
-        WriterConfig::new(Target::Url {
-            host: flags.webhook_host.clone(),
-            port: flags.webhook_port,
-        })
-    };
+    let reach = &flags.reach;
+    let config = reach.writer_config();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let served = Certificates::with_metrics(provider, metrics);
     let client = clients.client("webhook-controller")?;
@@ -71,7 +79,7 @@ pub(crate) async fn add(
         }
         None => {
             let store = KubeSecret::new(
-                Api::<Secret>::namespaced(client.clone(), &flags.pod_namespace),
+                Api::<Secret>::namespaced(client.clone(), &reach.pod_namespace),
                 &flags.webhook_secret,
             );
             let targets = [&config.target].into_iter().chain(&config.conversion_target);
@@ -82,9 +90,9 @@ pub(crate) async fn add(
         }
     }
     // A webhook by URL on a loopback address is served on that address alone.
-    let address: SocketAddr = match flags.webhook_host.parse::<std::net::IpAddr>() {
-        Ok(host) if host.is_loopback() => (host, flags.webhook_port).into(),
-        _ => ([0, 0, 0, 0], flags.webhook_port).into(),
+    let address: SocketAddr = match reach.webhook_host.parse::<std::net::IpAddr>() {
+        Ok(host) if host.is_loopback() => (host, reach.webhook_port).into(),
+        _ => ([0, 0, 0, 0], reach.webhook_port).into(),
     };
     let server = Server::bind(address, router.clone(), &served, ServerConfig::default())
         .await

@@ -58,7 +58,7 @@ pub use live::{LiveConfig, LiveSets};
 pub use metrics::InjectionMetrics;
 pub use namespaces::{NamespaceView, Namespaces, namespace_cache};
 pub use pods::PodInjector;
-pub use sets::{CONVERT_PATH, SetRules, register_sets};
+pub use sets::{CONVERT_PATH, SetRules, conversion, register_sets};
 
 /// Adds the pod webhook to a router. Pods of the excluded namespaces are left alone even where they are sent. With `scopes` only pods in these are sent; a [`ScopeKeeper`] must run then.
 pub fn register_pods(

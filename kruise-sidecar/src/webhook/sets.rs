@@ -129,13 +129,17 @@ fn read_whitelist(cache: &Cache<ConfigMap>) -> Result<Option<Arc<PatchWhitelist>
         .transpose()
 }
 
+/// Where SidecarSets are converted, and what for: also for `withdraw_converters` of kruise-core, when the program is removed.
+pub fn conversion() -> Conversion {
+    Conversion::new(CONVERT_PATH, DEFINITION).serves(V1BETA1)
+}
+
 /// Adds defaulting, validation and conversion of SidecarSets to a router.
 pub fn register_sets(router: RouterBuilder, rules: SetRules) -> RouterBuilder {
-    let conversion = Conversion::new(CONVERT_PATH, DEFINITION).serves(V1BETA1);
     router
         .mutate::<SidecarSet>(hook("mutate"), Defaults(rules.hash_form))
         .validate::<SidecarSet>(hook("validate"), rules)
-        .convert(conversion, SidecarSetConverter)
+        .convert(conversion(), SidecarSetConverter)
 }
 
 fn hook(verb: &str) -> Hook {

@@ -35,6 +35,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- regexReplaceAll "^# Generated[^\n]*\n" $text "" | trim }}
 {{- end }}
 
+{{- /* Azure Kubernetes Service otherwise changes the webhooks so that they leave out its own namespaces, against the manager. */}}
+{{- define "kruise.webhookAnnotations" }}
+{{- if .Values.webhookConfiguration.aksIntegration }}
+  annotations:
+    admissions.enforcer/disabled: "true"
+{{- end }}
+{{- end }}
+
 {{- define "kruise.pullSecrets" -}}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
@@ -42,6 +50,49 @@ imagePullSecrets:
 - name: {{ . | quote }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Of every pod that runs the manager's image: as whom it runs, and where. */}}
+{{- define "kruise.managerPod" -}}
+{{- $m := .Values.manager -}}
+automountServiceAccountToken: false
+hostNetwork: {{ $m.hostNetwork }}
+{{- if $m.hostNetwork }}
+dnsPolicy: ClusterFirstWithHostNet
+{{- end }}
+{{- with $m.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with include "kruise.pullSecrets" . | trim }}
+{{ . }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+{{- with $m.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $m.tolerations }}
+tolerations:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{- define "kruise.managerNodes" -}}
+nodeAffinity:
+  {{- if .Values.manager.nodeAffinity }}
+  {{- toYaml .Values.manager.nodeAffinity | nindent 2 }}
+  {{- else }}
+  requiredDuringSchedulingIgnoredDuringExecution:
+    nodeSelectorTerms:
+    - matchExpressions:
+      - {key: kubernetes.io/os, operator: In, values: [linux]}
+      - {key: kubernetes.io/arch, operator: In, values: [amd64, arm64, arm]}
+  {{- end }}
 {{- end }}
 
 {{- /* The token of the pod itself: it names the pod, and admission goes by that; it ends with the pod. */}}

@@ -168,6 +168,12 @@ async fn uninstalled_it_leaves_definitions_objects_and_history_and_is_installed_
         ];
         let left = cluster.kubectl(&get, "").await?;
         ensure!(left.ok && left.out.is_empty(), "left over: {}", left.out);
+        // Without what kubectl remembers of versions.
+        let forgetful = tempfile::tempdir()?;
+        let cache = format!("--cache-dir={}", forgetful.path().display());
+        let get = ["get", "sidecarsets", &name, "-o", "name", &cache];
+        let set = cluster.kubectl(&get, "").await?;
+        ensure!(set.ok, "sets can only be read with a manager: {}", set.err);
         // The names alone: who converted is gone as well.
         let names = |all: &[Value]| -> Vec<Value> { all.iter().map(|one| one[1].clone()).collect() };
         ensure!(
@@ -178,6 +184,9 @@ async fn uninstalled_it_leaves_definitions_objects_and_history_and_is_installed_
         ensure!(kept.metadata.uid.as_deref() == job["metadata"]["uid"].as_str());
 
         cluster.deploy(&["up"]).await?;
+        let newer = ["get", "sidecarsets.v1beta1.apps.kruise.io", &name, "-o", "name"];
+        let set = cluster.kubectl(&newer, "").await?;
+        ensure!(set.ok, "nobody converts: {}", set.err);
         let kept = api.get("job").await?;
         ensure!(kept.data["status"]["completionTime"] == job["status"]["completionTime"]);
         create_job(&api, "again", spec(&cluster.image(&image)?)).await?;

@@ -57,7 +57,7 @@ impl Target {
         Ok(())
     }
 
-    fn client_config(&self, path: &str, authority: &str) -> Value {
+    pub(super) fn client_config(&self, path: &str, authority: &str) -> Value {
         let bundle = base64::engine::general_purpose::STANDARD.encode(authority);
         match self {
             Self::Service {

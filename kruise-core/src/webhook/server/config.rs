@@ -39,8 +39,8 @@ impl WriterConfig {
         }
     }
 
-    /// Where converters are reached.
-    pub(super) fn converter(&self) -> &Target {
+    /// Where converters are reached: `conversion_target`, or `target` if there is none.
+    pub fn converter(&self) -> &Target {
         self.conversion_target.as_ref().unwrap_or(&self.target)
     }
 

@@ -126,11 +126,14 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Whether somebody else wrote in between.
-    pub(super) fn is_conflict(&self) -> bool {
-        let Self::Api { source, .. } = self else {
-            return false;
-        };
-        matches!(source, kube_client::Error::Api(status) if status.code == 409)
+    /// The status code with which the API server refused.
+    pub(super) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api {
+                source: kube_client::Error::Api(status),
+                ..
+            } => Some(status.code),
+            _ => None,
+        }
     }
 }

@@ -11,9 +11,7 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceConversion, CustomResourceDefinition,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_client::api::{Patch, PatchParams, PostParams};
 use kube_client::{Api, Client};
 use kube_core::Resource;
@@ -29,11 +27,12 @@ use super::announce;
 use super::certificates::Certificates;
 use super::check::self_check;
 use super::config::WriterConfig;
+use super::definitions;
 use super::error::WriteError;
 use super::others::Others;
 use crate::runtime::{ConfigError, RunError, Runnable};
 use crate::webhook::metrics::{Name, WebhookMetrics};
-use crate::webhook::{Conversion, Hook, HookKind, Router, Scope};
+use crate::webhook::{Hook, HookKind, Router, Scope};
 
 /// Tells whether the server answers and the cluster knows of it. Clones see the same.
 #[derive(Clone, Debug)]
@@ -57,10 +56,13 @@ impl WebhookReady {
 /// converters for (with the versions that are served only then), each with the authority of the certificates.
 ///
 /// Nothing is written before the server has answered a self-check under that authority, and nothing is written if the
-/// configuration is as it should be. Converters do not wait for scopes: those may be made of objects that need converting. Only the list of webhooks is touched. A configuration for which the router has no
-/// hooks is left alone. Scopes that another replica has announced stay for 30 s even if this one does not know what for.
+/// configuration is as it should be. Converters do not wait for scopes: those may be made of objects that need converting.
+/// Only the list of webhooks is touched. A configuration for which the router has no hooks is left alone. Scopes that
+/// another replica has announced stay for 30 s even if this one does not know what for.
 ///
-/// Needs the rights `create` on both kinds, `get` and `patch` on the two names and on the names of the definitions. Every replica may run one.
+/// Needs the rights `create` on both kinds, `get` and `patch` on the two names and on the names of the definitions. Every
+/// replica may run one. When the program is removed for good, [`withdraw_converters`](super::withdraw_converters) takes the
+/// converters out again.
 #[derive(Debug)]
 pub struct ConfigurationWriter {
     mutating: Api<MutatingWebhookConfiguration>,
@@ -165,52 +167,11 @@ impl ConfigurationWriter {
     async fn bring_conversions(&self, authority: &str) -> Result<(), WriteError> {
         let target = self.config.converter();
         for conversion in self.router.conversions() {
-            let wanted = announce::conversion(conversion, target, authority);
-            self.bring_conversion(conversion, wanted).await?;
+            if definitions::enter(&self.definitions, conversion, target, authority).await? {
+                self.written(&conversion.definition)?;
+            }
         }
         Ok(())
-    }
-
-    async fn bring_conversion(&self, conversion: &Conversion, wanted: Value) -> Result<(), WriteError> {
-        let name = conversion.definition.as_str();
-        let encode = |source| WriteError::Encode {
-            name: name.to_owned(),
-            source,
-        };
-        let failed = |verb| {
-            move |source| WriteError::Api {
-                name: name.to_owned(),
-                verb,
-                source,
-            }
-        };
-        let actual = self.definitions.get(name).await.map_err(failed("read"))?;
-        let mut steps = Vec::new();
-        // Both go through the same type, so that order and omitted fields are no difference.
-        let typed: CustomResourceConversion = serde_json::from_value(wanted).map_err(encode)?;
-        if actual.spec.conversion.as_ref() != Some(&typed) {
-            steps.push(json!({"op": "add", "path": "/spec/conversion", "value": typed}));
-        }
-        for (at, version) in actual.spec.versions.iter().enumerate() {
-            if conversion.serves.contains(&version.name) && !version.served {
-                steps.push(
-                    json!({"op": "replace", "path": format!("/spec/versions/{at}/served"), "value": true}),
-                );
-            }
-        }
-        if steps.is_empty() {
-            return Ok(());
-        }
-        // What somebody else wrote in between is looked at first.
-        let version = json!({"op": "test", "path": "/metadata/resourceVersion",
-            "value": actual.metadata.resource_version});
-        steps.insert(0, version);
-        let patch: json_patch::Patch = serde_json::from_value(Value::Array(steps)).map_err(encode)?;
-        self.definitions
-            .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
-            .await
-            .map_err(failed("patched"))?;
-        self.written(name)
     }
 
     /// The list that a configuration should have, where `found` is there.
@@ -243,7 +204,7 @@ impl ConfigurationWriter {
             left -= 1;
             match self.try_bring(api, name, &entries).await {
                 // Another replica was faster: what it wrote is looked at.
-                Err(error) if left > 0 && error.is_conflict() => {}
+                Err(error) if left > 0 && error.code() == Some(409) => {}
                 Ok(true) => return self.written(name),
                 done => return done.map(drop),
             }
