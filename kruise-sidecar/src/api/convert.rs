@@ -3,14 +3,18 @@
 use kruise_core::webhook::Converter;
 use serde_json::{Value, json};
 
-use super::names::{API_VERSION, API_VERSION_V1BETA1, NAMESPACE_NAME, SIDECARSET_CUSTOM_VERSION};
+use super::names::{
+    API_VERSION, API_VERSION_V1BETA1, NAMESPACE_IN_V1ALPHA1, NAMESPACE_NAME, SIDECARSET_CUSTOM_VERSION,
+};
 use super::object::Object;
 
 /// Turns SidecarSets of one version into those of the other, as JSON, so that no field is lost that it does not know.
 ///
 /// To `v1beta1`, `namespace` becomes a `namespaceSelector` by the name of the namespace, which wins over one that is
-/// there; back, it stays one, so `namespace` itself does not come back. The custom version is a label in `v1alpha1`
-/// and a field in `v1beta1`.
+/// there, and an annotation ([`NAMESPACE_IN_V1ALPHA1`](super::names::NAMESPACE_IN_V1ALPHA1)) tells so. Back, it becomes
+/// `namespace` again as long as the selector is still that one: whoever edits a set as `v1beta1`, as `kubectl edit` does,
+/// must not keep others from applying their `v1alpha1` manifest again. The custom version is a label in `v1alpha1` and a
+/// field in `v1beta1`.
 ///
 /// ```
 /// use kruise_core::webhook::Converter;
@@ -47,10 +51,16 @@ fn to_v1beta1(object: &mut Value) -> Result<(), String> {
     if let Some(Value::String(namespace)) = take(object, &["spec"], "namespace")?
         && !namespace.is_empty()
     {
-        let selector = json!({ "matchLabels": { NAMESPACE_NAME: namespace } });
-        child(child_of(object)?, "spec")?.insert("namespaceSelector".into(), selector);
+        child(child_of(object)?, "spec")?.insert("namespaceSelector".into(), selector_of(&namespace));
+        let metadata = child(child_of(object)?, "metadata")?;
+        child(metadata, "annotations")?.insert(NAMESPACE_IN_V1ALPHA1.into(), namespace.into());
     }
     Ok(())
+}
+
+/// The selector of one namespace.
+fn selector_of(namespace: &str) -> Value {
+    json!({ "matchLabels": { NAMESPACE_NAME: namespace } })
 }
 
 fn to_v1alpha1(object: &mut Value) -> Result<(), String> {
@@ -59,6 +69,14 @@ fn to_v1alpha1(object: &mut Value) -> Result<(), String> {
     {
         let metadata = child(child_of(object)?, "metadata")?;
         child(metadata, "labels")?.insert(SIDECARSET_CUSTOM_VERSION.into(), version.into());
+    }
+    if let Some(Value::String(namespace)) = take(object, &["metadata", "annotations"], NAMESPACE_IN_V1ALPHA1)?
+    {
+        let spec = child(child_of(object)?, "spec")?;
+        if spec.get("namespaceSelector") == Some(&selector_of(&namespace)) {
+            spec.remove("namespaceSelector");
+            spec.insert("namespace".into(), namespace.into());
+        }
     }
     Ok(())
 }

@@ -21,6 +21,8 @@ pub const V1BETA1: &str = "v1beta1";
 pub const API_VERSION: &str = "apps.kruise.io/v1alpha1";
 /// Group and version of [`V1BETA1`].
 pub const API_VERSION_V1BETA1: &str = "apps.kruise.io/v1beta1";
+/// Annotation of a set that is shown as `v1beta1`: its `namespace` in `v1alpha1`. Not of OpenKruise.
+pub const NAMESPACE_IN_V1ALPHA1: &str = "kruise.io/sidecarset-namespace-in-v1alpha1";
 
 /// Environment variable that every injected container has, with the value [`IS_INJECTED_VALUE`].
 pub const IS_INJECTED_ENV: &str = "IS_INJECTED";

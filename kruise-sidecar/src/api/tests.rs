@@ -113,7 +113,7 @@ fn converted(mut object: Value, to: &str) -> Value {
 }
 
 #[test]
-fn the_namespace_becomes_a_selector_and_the_label_a_field() {
+fn the_namespace_becomes_a_selector_and_the_label_a_field_and_both_come_back() {
     let old = json!({
         "apiVersion": names::API_VERSION,
         "metadata": {"name": "s", "labels": {names::SIDECARSET_CUSTOM_VERSION: "1.2"}},
@@ -125,7 +125,7 @@ fn the_namespace_becomes_a_selector_and_the_label_a_field() {
         new,
         json!({
             "apiVersion": names::API_VERSION_V1BETA1,
-            "metadata": {"name": "s"},
+            "metadata": {"name": "s", "annotations": {names::NAMESPACE_IN_V1ALPHA1: "shop"}},
             "spec": {"namespaceSelector": selector, "customVersion": "1.2", "unknown": 1},
         })
     );
@@ -135,9 +135,39 @@ fn the_namespace_becomes_a_selector_and_the_label_a_field() {
         json!({
             "apiVersion": names::API_VERSION,
             "metadata": {"name": "s", "labels": {names::SIDECARSET_CUSTOM_VERSION: "1.2"}},
-            "spec": {"namespaceSelector": selector, "unknown": 1},
+            "spec": {"namespace": "shop", "unknown": 1},
         })
     );
+}
+
+#[test]
+fn a_selector_that_was_changed_stays_a_selector() {
+    let new = |selector: Value| {
+        json!({"apiVersion": names::API_VERSION_V1BETA1,
+            "metadata": {"annotations": {names::NAMESPACE_IN_V1ALPHA1: "shop", "a": "b"}},
+            "spec": {"namespaceSelector": selector}})
+    };
+    for selector in [
+        json!({"matchLabels": {names::NAMESPACE_NAME: "other"}}),
+        json!({"matchLabels": {names::NAMESPACE_NAME: "shop", "a": "b"}}),
+        Value::Null,
+    ] {
+        let old = converted(new(selector.clone()), names::API_VERSION);
+        assert_eq!(
+            old,
+            json!({"apiVersion": names::API_VERSION, "metadata": {"annotations": {"a": "b"}},
+                "spec": {"namespaceSelector": selector}})
+        );
+    }
+}
+
+#[test]
+fn a_selector_that_was_written_as_one_stays_a_selector() {
+    let selector = json!({"matchLabels": {names::NAMESPACE_NAME: "shop"}});
+    let set =
+        json!({"apiVersion": names::API_VERSION, "metadata": {}, "spec": {"namespaceSelector": selector}});
+    let there = converted(set.clone(), names::API_VERSION_V1BETA1);
+    assert_eq!(converted(there, names::API_VERSION), set);
 }
 
 #[test]
