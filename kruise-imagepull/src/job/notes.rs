@@ -31,11 +31,12 @@ pub(super) fn of_status(job: &ImagePullJob, new: &ImagePullJobStatus, invalid: b
         add(true, REASON_NODES_FAILED, failures(new));
     }
     if completed {
-        let message = format!(
-            "{}: {} of {} nodes have the image",
-            new.message, new.succeeded, new.desired
-        );
-        add(new.failed > 0, REASON_JOB_COMPLETED, message);
+        let told = match new.desired {
+            0 => "it selects no node".to_owned(),
+            desired => format!("{} of {desired} nodes have the image", new.succeeded),
+        };
+        let message = format!("{}: {told}", new.message);
+        add(new.failed > 0 || new.desired == 0, REASON_JOB_COMPLETED, message);
     }
     notes
 }
@@ -68,11 +69,12 @@ fn failures(status: &ImagePullJobStatus) -> String {
     let reasons: Vec<_> = status
         .failed_reasons
         .iter()
-        .map(|reason| {
-            format!(
-                "{} on {} nodes, {} for one",
-                reason.message, reason.nodes, reason.example_node
-            )
+        .map(|reason| match reason.nodes {
+            1 => format!("{} on node {}", reason.message, reason.example_node),
+            nodes => format!(
+                "{} on {nodes} nodes, {} for one",
+                reason.message, reason.example_node
+            ),
         })
         .collect();
     format!(
@@ -112,10 +114,7 @@ mod tests {
         let mut job = job("j", "nginx");
         let notes = of_status(&job, &failed(1), false);
         assert_eq!(reasons(&notes), [REASON_NODES_FAILED]);
-        assert_eq!(
-            notes[0].message,
-            "1 of 3 nodes failed: no such image on 1 nodes, a for one"
-        );
+        assert_eq!(notes[0].message, "1 of 3 nodes failed: no such image on node a");
         assert_eq!(notes[0].about.name.as_deref(), Some("j"));
         job.status = Some(failed(1));
         assert_eq!(of_status(&job, &failed(2), false), []);
@@ -133,6 +132,19 @@ mod tests {
             reasons(&of_status(&job, &done, false)),
             [REASON_NODES_FAILED, REASON_JOB_COMPLETED]
         );
+    }
+
+    #[test]
+    fn a_job_that_selects_no_node_ends_with_a_warning() {
+        let done = ImagePullJobStatus {
+            completion_time: Some(time(0)),
+            message: "job has completed".into(),
+            ..Default::default()
+        };
+        let notes = of_status(&job("j", "nginx"), &done, false);
+        assert_eq!(reasons(&notes), [REASON_JOB_COMPLETED]);
+        assert!(notes[0].warning);
+        assert_eq!(notes[0].message, "job has completed: it selects no node");
     }
 
     #[test]
