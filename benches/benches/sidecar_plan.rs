@@ -2,7 +2,8 @@
 //!
 //! The pods are those of the cache: read from JSON of 3 kB, three containers, four annotations; two of five are upgraded.
 //! `roster` is a plan of a reconcile that keeps a `Roster` of the pods of its set, `roster_changed` one after a pod of a hundred
-//! has changed its place in the order, with those changes, and `put` what keeping the roster costs for each change of a pod;
+//! has changed its place in the order, with those changes, `roster_edited` the first one after an edit of the set's containers,
+//! for which all pods are looked at, and `put` what keeping the roster costs for each change of a pod;
 //! `roster_any_value` scatters over all values of a label, `roster_priority` has two weights; `pods` is a plan that looks at each pod of the cache anew; `parse` is what a pod costs once, when it
 //! enters the cache.
 
@@ -171,6 +172,23 @@ fn plans(c: &mut Criterion) {
                     roster.put(&pod.0);
                 }
                 black_box(&mut roster).plan(Mode::Current)
+            });
+        });
+        // The first plan after an edit of the set's containers, with what the roster must look at for it.
+        let targets = ["2.4.2", "2.4.1"].map(|tag| {
+            let mut edited = set.clone();
+            let image = format!("registry.example.com/logs/agent:{tag}");
+            edited.spec.containers = vec![from_json(json!({"name": "agent", "image": image}))];
+            default_sidecar_set(&mut edited, HashForm::default());
+            Arc::new(Target::compile(&edited, HashForm::default()))
+        });
+        let (mut edited, mut targets) = (roster.clone(), targets.iter().cycle());
+        group.bench_function(BenchmarkId::new("roster_edited", count), |b| {
+            b.iter(|| {
+                targets.next().into_iter().for_each(|target| {
+                    edited.refill(target.clone(), pods.iter().map(|pod| &**pod));
+                });
+                black_box(&mut edited).plan(Mode::Current)
             });
         });
         for (name, strategy) in [

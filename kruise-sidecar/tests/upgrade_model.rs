@@ -187,21 +187,65 @@ proptest! {
             }
         }
         let held: Vec<Arc<SidecarPod>> = held.into_iter().flatten().collect();
-        let (plan, from_roster) = (plan_upgrade(&target, &held, Mode::Current), roster.plan(Mode::Current));
-        prop_assert_eq!(plan.counts, from_roster.counts);
-        let names = |order: &[u32]| -> Vec<String> { order.iter().map(|at| held[*at as usize].pod().key.to_string()).collect() };
-        let roster_names = |order: &[u32]| -> Vec<String> {
-            order.iter().map(|at| roster.key(*at).expect("a row").to_string()).collect()
-        };
-        prop_assert_eq!(names(&plan.rollout.order), roster_names(&from_roster.rollout.order));
-        prop_assert_eq!(plan.rollout.count, from_roster.rollout.count);
-        for (at, verdict) in (0_u32..).zip(from_roster.rollout.verdicts()) {
-            let key = roster.key(at).expect("a row");
-            let position = held.iter().position(|pod| pod.pod().key == *key).expect("held");
-            prop_assert_eq!(Some(verdict), plan.rollout.verdict(position as u32));
-        }
-        prop_assert_eq!(roster.len(), held.len());
+        plans_as_the_planner_does(&mut roster, &target, &held)?;
     }
+
+    /// Whatever it had before: pods that are gone, pods that have changed, another order.
+    #[test]
+    fn a_roster_that_goes_on_to_another_state_plans_as_the_planner_does(
+        of in some_pods(),
+        then in some_pods(),
+        planned: bool,
+    ) {
+        let before = set(json!({"updateStrategy": {"scatterStrategy": [{"key": "zone", "value": "z1"}]}}));
+        let mut roster = Roster::new(Arc::new(Target::compile(&before, HashForm::default())));
+        for pod in pods(&before, &of) {
+            roster.put(&pod);
+        }
+        if planned {
+            roster.plan(Mode::Current);
+        }
+        let after = set(json!({"updateStrategy": {"maxUnavailable": 5,
+            "priorityStrategy": {"weightPriority": [{"weight": 3, "matchSelector": {"matchLabels": {"tier": "t-2"}}}]}}}));
+        let target = Arc::new(Target::compile(&after, HashForm::default()));
+        let held = pods(&after, &then);
+        roster.refill(target.clone(), held.iter().map(|pod| &**pod));
+        plans_as_the_planner_does(&mut roster, &target, &held)?;
+        roster.refill(target.clone(), held.iter().skip(1).map(|pod| &**pod));
+        plans_as_the_planner_does(&mut roster, &target, held.get(1..).unwrap_or_default())?;
+    }
+}
+
+fn plans_as_the_planner_does(
+    roster: &mut Roster,
+    target: &Target,
+    held: &[Arc<SidecarPod>],
+) -> Result<(), TestCaseError> {
+    let (plan, from_roster) = (
+        plan_upgrade(target, held, Mode::Current),
+        roster.plan(Mode::Current),
+    );
+    prop_assert_eq!(plan.counts, from_roster.counts);
+    let names = |order: &[u32]| -> Vec<String> {
+        let held = order.iter().map(|at| &held[*at as usize]);
+        held.map(|pod| pod.pod().key.to_string()).collect()
+    };
+    let roster_names = |order: &[u32]| -> Vec<String> {
+        let keys = order.iter().map(|at| roster.key(*at).expect("a row"));
+        keys.map(ToString::to_string).collect()
+    };
+    prop_assert_eq!(
+        names(&plan.rollout.order),
+        roster_names(&from_roster.rollout.order)
+    );
+    prop_assert_eq!(plan.rollout.count, from_roster.rollout.count);
+    for (at, verdict) in (0_u32..).zip(from_roster.rollout.verdicts()) {
+        let key = roster.key(at).expect("a row");
+        let position = held.iter().position(|pod| pod.pod().key == *key).expect("held");
+        prop_assert_eq!(Some(verdict), plan.rollout.verdict(position as u32));
+    }
+    prop_assert_eq!(roster.len(), held.len());
+    Ok(())
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use super::object::Object;
 /// Turns SidecarSets of one version into those of the other, as JSON, so that no field is lost that it does not know.
 ///
 /// To `v1beta1`, `namespace` becomes a `namespaceSelector` by the name of the namespace, which wins over one that is
-/// there, and an annotation ([`NAMESPACE_IN_V1ALPHA1`](super::names::NAMESPACE_IN_V1ALPHA1)) tells so. Back, it becomes
+/// there, and an annotation ([`NAMESPACE_IN_V1ALPHA1`]) tells so. Back, it becomes
 /// `namespace` again as long as the selector is still that one: whoever edits a set as `v1beta1`, as `kubectl edit` does,
 /// must not keep others from applying their `v1alpha1` manifest again. The custom version is a label in `v1alpha1` and a
 /// field in `v1beta1`.

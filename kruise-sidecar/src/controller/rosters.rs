@@ -217,12 +217,12 @@ impl Entry {
             // Under the lock of this entry, so that what changes from now on is taken in after it.
             self.stale = false;
             self.stale_namespaces.clear();
-            self.roster = Roster::new(self.target.clone());
-            self.suspects.clear();
             self.refused.clear();
-            for pod in rosters.speaking_of(set.name()) {
-                self.take(&pod, rosters);
-            }
+            let mut pods = rosters.speaking_of(set.name());
+            pods.retain(|pod| self.matches(pod, rosters));
+            let suspects = pods.iter().filter(|pod| may_change_upgradable(pod, &self.target));
+            self.suspects = suspects.map(|pod| pod.key()).collect();
+            self.roster.refill(self.target.clone(), pods);
         }
         let namespaces = std::mem::take(&mut self.stale_namespaces);
         if !namespaces.is_empty() {
@@ -248,14 +248,19 @@ impl Entry {
         self.goal = None;
     }
 
-    /// Takes in what became of a pod. Returns whether that may change a plan, or the condition of the pod.
-    fn take(&mut self, pod: &SidecarPod, rosters: &Rosters) -> bool {
+    fn matches(&self, pod: &SidecarPod, rosters: &Rosters) -> bool {
         let key = pod.key();
         let name = key.namespace_str();
         let namespaces = rosters.namespaces.as_ref();
         let view = namespaces.and_then(|cache| cache.get(&ObjectKey::cluster(name)));
         let labels = view.as_ref().map(|view| &*view.labels as &dyn Labels);
-        if membership(&self.target, pod, &NamespaceFacts { name, labels }).is_err() {
+        membership(&self.target, pod, &NamespaceFacts { name, labels }).is_ok()
+    }
+
+    /// Takes in what became of a pod. Returns whether that may change a plan, or the condition of the pod.
+    fn take(&mut self, pod: &SidecarPod, rosters: &Rosters) -> bool {
+        let key = pod.key();
+        if !self.matches(pod, rosters) {
             return self.lose(&key);
         }
         self.refused.remove(&key);

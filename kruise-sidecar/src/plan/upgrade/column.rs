@@ -18,6 +18,14 @@ pub(super) struct Column {
 }
 
 impl Column {
+    /// For so many rows, all without the label.
+    pub(super) fn of(rows: usize) -> Self {
+        Self {
+            rows: vec![ABSENT; rows],
+            ..Self::default()
+        }
+    }
+
     /// Sets the value of a row, or of the row after the last, and returns whether it is another one.
     pub(super) fn put(&mut self, at: usize, value: Option<&str>) -> bool {
         let id = value.map_or(ABSENT, |value| self.id(value));

@@ -1,5 +1,6 @@
 //! The matched pods of a set, with what a plan must know of each in one row.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::plan::{SidecarPod, Target};
 /// the strategy looks at. A plan reads them one after another, where the pods themselves lie all over the memory, and their
 /// order is kept from one plan to the next; with ten thousand pods and more that is most of the time.
 ///
-/// It holds for one state of the set: make another one when the set changes. Positions in a plan are those of
+/// It holds for one state of the set: [`refill`](Self::refill) it when the set changes. Positions in a plan are those of
 /// [`key`](Self::key), until the next change.
 ///
 /// ```
@@ -61,6 +62,8 @@ struct Mark {
     facts: Facts,
     /// The API server does not take its patch. That is not what the pod says, so it is not among the facts.
     refused: bool,
+    /// It was put for an earlier state of the set.
+    earlier: bool,
 }
 
 impl Roster {
@@ -124,6 +127,7 @@ impl Roster {
         let mark = Mark {
             facts: Facts::of(&self.target, pod),
             refused: false,
+            earlier: false,
         };
         let next = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let at = *self.places.entry(row.key.clone()).or_insert(next);
@@ -150,6 +154,27 @@ impl Roster {
             column.compact(rows);
         }
         changed
+    }
+
+    /// Goes on to another state of the set, whose matched pods these are. As with a new roster, but the order of pods that it
+    /// had already is kept, so that the next plan need not sort them.
+    pub fn refill<P: Borrow<SidecarPod>>(&mut self, target: Arc<Target>, pods: impl IntoIterator<Item = P>) {
+        self.columns = target
+            .label_keys
+            .iter()
+            .map(|_| Column::of(self.rows.len()))
+            .collect();
+        self.target = target;
+        self.marks.iter_mut().for_each(|mark| mark.earlier = true);
+        for pod in pods {
+            self.put(pod.borrow());
+        }
+        let rows = self.rows.iter().zip(&self.marks);
+        let gone = rows.filter(|(_, mark)| mark.earlier);
+        let gone: Vec<ObjectKey> = gone.map(|(row, _)| row.key.clone()).collect();
+        for key in gone {
+            self.remove(&key);
+        }
     }
 
     /// Forgets a pod that is gone, or matched no more. Returns whether it had it.
