@@ -84,6 +84,11 @@ async fn of_metadata_only_labels_and_annotations_may_change() {
     let response = convert(vec![a_box("example.com/v1beta1", "a", json!({"replicas": 3}))]).await;
     let metadata = json!({"name": "a", "namespace": "shop", "uid": "a", "annotations": {"a": "b"}, "labels": {"converted": "yes"}});
     assert_eq!(response["convertedObjects"][0]["metadata"], metadata);
+    // What is applied at the server's side may have none.
+    let bare = json!({"apiVersion": "example.com/v1beta1", "kind": "Box", "spec": {"replicas": 3}});
+    let response = convert(vec![bare]).await;
+    let metadata = json!({"labels": {"converted": "yes"}});
+    assert_eq!(response["convertedObjects"][0]["metadata"], metadata);
 }
 
 #[tokio::test]
@@ -208,26 +213,27 @@ fn entered(name: &str) -> Value {
     definition
 }
 
-async fn withdraw(api: &FakeApi) -> Vec<String> {
+async fn withdraw(api: &FakeApi) -> Result<Withdrawal, WriteError> {
     let router = converter();
-    withdraw_converters(api.client(), router.conversions(), &service())
-        .await
-        .unwrap()
+    let conversion = router.conversions().next().unwrap();
+    withdraw_converter(api.client(), conversion, &service()).await
 }
 
 #[tokio::test]
 async fn a_converter_that_is_withdrawn_takes_the_versions_that_need_it_along() {
     let api = FakeApi::default();
-    assert_eq!(withdraw(&api).await, [""; 0], "there is no definition");
+    assert_eq!(withdraw(&api).await.unwrap(), Withdrawal::NoDefinition);
     api.put(DEFINITION, entered("hooks"));
-    assert_eq!(withdraw(&api).await, ["boxes.example.com"]);
+    // The status is written at any time.
+    api.after_read(|definition| definition["status"]["storedVersions"] = json!(["v1"]));
+    assert_eq!(withdraw(&api).await.unwrap(), Withdrawal::Done);
     assert_eq!(
         api.object(DEFINITION)["spec"]["conversion"],
         json!({"strategy": "None"})
     );
     assert_eq!(served(&api), [true, false, false]);
     let written = api.writes();
-    assert_eq!(withdraw(&api).await, [""; 0]);
+    assert_eq!(withdraw(&api).await.unwrap(), Withdrawal::NoConverter);
     assert_eq!(api.writes(), written);
 }
 
@@ -235,14 +241,38 @@ async fn a_converter_that_is_withdrawn_takes_the_versions_that_need_it_along() {
 async fn a_converter_of_another_program_is_not_withdrawn() {
     let api = FakeApi::default();
     api.put(DEFINITION, entered("others"));
-    assert_eq!(withdraw(&api).await, [""; 0]);
+    assert_eq!(withdraw(&api).await.unwrap(), Withdrawal::Other);
     assert_eq!(api.writes(), 0);
 
     // One that comes while ours is being withdrawn.
     api.put(DEFINITION, entered("hooks"));
     api.after_read(|definition| *definition = entered("others"));
-    assert_eq!(withdraw(&api).await, [""; 0]);
+    assert_eq!(withdraw(&api).await.unwrap(), Withdrawal::Other);
     assert_eq!(api.object(DEFINITION)["spec"], entered("others")["spec"]);
+}
+
+/// The server would drop what the other version does not have.
+#[tokio::test]
+async fn a_converter_is_not_withdrawn_while_objects_are_stored_in_a_version_that_needs_it() {
+    let api = FakeApi::default();
+    let stored = |change: fn(&mut Value)| {
+        let mut definition = entered("hooks");
+        change(&mut definition);
+        api.put(DEFINITION, definition);
+    };
+    let cases: [fn(&mut Value); 2] = [
+        |definition| definition["status"]["storedVersions"] = json!(["v1beta1", "v1"]),
+        |definition| {
+            definition["spec"]["versions"][0]["storage"] = json!(false);
+            definition["spec"]["versions"][1]["storage"] = json!(true);
+        },
+    ];
+    for case in cases {
+        stored(case);
+        let refused = withdraw(&api).await.unwrap_err().to_string();
+        assert!(refused.contains("v1beta1"), "{refused}");
+        assert_eq!(api.writes(), 0);
+    }
 }
 
 /// Changes nothing.

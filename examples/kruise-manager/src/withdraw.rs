@@ -1,7 +1,7 @@
 //! What remains to be done once the manager is uninstalled: `kruise-manager withdraw`.
 
 use anyhow::{Context, Result};
-use kruise_core::webhook::server::withdraw_converters;
+use kruise_core::webhook::server::{Withdrawal, withdraw_converter};
 use kruise_sidecar::webhook::conversion;
 use kruise_support::config::client_config;
 use kube_client::Client;
@@ -13,12 +13,17 @@ pub(crate) async fn run(reach: &Reach) -> Result<()> {
     let client = Client::try_from(client_config().await?).context("making the API client")?;
     let conversion = conversion();
     let config = reach.writer_config();
-    let changed = withdraw_converters(client, [&conversion], config.converter()).await?;
-    if changed.is_empty() {
-        tracing::info!(name = conversion.definition, "converter is not ours, left alone");
-    }
-    for name in changed {
-        tracing::info!(name, "converter withdrawn");
+    let done = withdraw_converter(client, &conversion, config.converter()).await?;
+    let name = conversion.definition;
+    match done {
+        Withdrawal::Done => tracing::info!(name, "converter withdrawn"),
+        Withdrawal::NoDefinition => tracing::info!(name, "there is no such definition"),
+        Withdrawal::NoConverter => tracing::info!(name, "there is no converter"),
+        _ => tracing::warn!(
+            name,
+            expected = ?config.converter(),
+            "the converter is another program's, or that of a manager with other flags: left alone"
+        ),
     }
     Ok(())
 }

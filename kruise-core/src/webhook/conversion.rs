@@ -215,7 +215,10 @@ fn one(converter: &dyn Converter, mut object: Value, desired: &str) -> Result<Va
         return Err(named("the converter left no object".into()));
     };
     fields.insert("apiVersion".into(), desired.into());
-    let mut kept = metadata.clone();
+    let mut kept = match metadata {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        _ => metadata.clone(),
+    };
     for field in ["labels", "annotations"] {
         let now = fields
             .get_mut("metadata")

@@ -129,7 +129,7 @@ fn read_whitelist(cache: &Cache<ConfigMap>) -> Result<Option<Arc<PatchWhitelist>
         .transpose()
 }
 
-/// Where SidecarSets are converted, and what for: also for `withdraw_converters` of kruise-core, when the program is removed.
+/// Where SidecarSets are converted, and what for: also for `withdraw_converter` of kruise-core, when the program is removed.
 pub fn conversion() -> Conversion {
     Conversion::new(CONVERT_PATH, DEFINITION).serves(V1BETA1)
 }

@@ -104,7 +104,7 @@ pub enum WriteError {
     #[error("self-check of the webhook server was answered with {0:?}")]
     SelfCheckAnswer(String),
     /// A configuration could not be built.
-    #[error("webhook configuration {name} could not be encoded")]
+    #[error("{name} could not be encoded")]
     Encode {
         /// Its name.
         name: String,
@@ -112,8 +112,18 @@ pub enum WriteError {
         #[source]
         source: serde_json::Error,
     },
+    /// A converter can not be withdrawn: objects may be stored in a version that needs it.
+    #[error(
+        "objects of {name} may be stored as {version}, so their converter cannot be withdrawn without loss"
+    )]
+    StillStored {
+        /// Name of the definition.
+        name: String,
+        /// The version.
+        version: String,
+    },
     /// The API server refused.
-    #[error("webhook configuration {name} could not be {verb}")]
+    #[error("{name} could not be {verb}")]
     Api {
         /// Its name.
         name: String,

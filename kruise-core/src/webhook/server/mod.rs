@@ -37,7 +37,7 @@ use std::time::Duration;
 pub use announce::Target;
 pub use certificates::Certificates;
 pub use config::WriterConfig;
-pub use definitions::withdraw_converters;
+pub use definitions::{Withdrawal, withdraw_converter};
 pub use error::{CertificateError, ServerError, WriteError};
 pub use folder::FolderCertificates;
 pub use listener::{Server, ServerConfig};

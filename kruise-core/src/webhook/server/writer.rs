@@ -61,8 +61,8 @@ impl WebhookReady {
 /// another replica has announced stay for 30 s even if this one does not know what for.
 ///
 /// Needs the rights `create` on both kinds, `get` and `patch` on the two names and on the names of the definitions. Every
-/// replica may run one. When the program is removed for good, [`withdraw_converters`](super::withdraw_converters) takes the
-/// converters out again.
+/// replica may run one. When the program is removed for good, [`withdraw_converter`](super::withdraw_converter) takes a
+/// converter out again.
 #[derive(Debug)]
 pub struct ConfigurationWriter {
     mutating: Api<MutatingWebhookConfiguration>,
@@ -274,7 +274,7 @@ impl ConfigurationWriter {
     }
 
     fn written(&self, name: &str) -> Result<(), WriteError> {
-        tracing::info!(name, "webhook configuration written");
+        tracing::info!(name, "webhooks entered");
         self.metrics
             .writes
             .get_or_create(&Name {
