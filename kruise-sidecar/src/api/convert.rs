@@ -54,6 +54,9 @@ fn to_v1beta1(object: &mut Value) -> Result<(), String> {
         child(child_of(object)?, "spec")?.insert("namespaceSelector".into(), selector_of(&namespace));
         let metadata = child(child_of(object)?, "metadata")?;
         child(metadata, "annotations")?.insert(NAMESPACE_IN_V1ALPHA1.into(), namespace.into());
+    } else {
+        // Of a set that was shown as `v1beta1` and copied.
+        take(object, &["metadata", "annotations"], NAMESPACE_IN_V1ALPHA1)?;
     }
     Ok(())
 }

@@ -161,13 +161,18 @@ fn a_selector_that_was_changed_stays_a_selector() {
     }
 }
 
+/// Also where the annotation was copied along with the rest.
 #[test]
 fn a_selector_that_was_written_as_one_stays_a_selector() {
     let selector = json!({"matchLabels": {names::NAMESPACE_NAME: "shop"}});
-    let set =
-        json!({"apiVersion": names::API_VERSION, "metadata": {}, "spec": {"namespaceSelector": selector}});
+    let mut set = json!({"apiVersion": names::API_VERSION, "metadata": {"name": "s"},
+        "spec": {"namespaceSelector": selector}});
     let there = converted(set.clone(), names::API_VERSION_V1BETA1);
     assert_eq!(converted(there, names::API_VERSION), set);
+    let plain = set.clone();
+    set["metadata"]["annotations"] = json!({names::NAMESPACE_IN_V1ALPHA1: "shop"});
+    let there = converted(set, names::API_VERSION_V1BETA1);
+    assert_eq!(converted(there, names::API_VERSION), plain);
 }
 
 #[test]
