@@ -3,8 +3,9 @@
 //! A request counts for the narrowest grant that allows it: one of a name before one of all names, one of a namespace before one of
 //! the cluster. Grants that no request counts for are unused; an annotation of the role, [`EXCUSE`], may say why that is well.
 //!
-//! A refused request that a grant allows was made while the role was away: whoever uninstalls the chart takes roles away from programs
-//! that are still about to stop, and an upgrade that turns features off does so before the old pods are gone. No right is missing then.
+//! Where the chart is uninstalled and upgraded, roles go before the programs do: whoever uninstalls it takes roles away from programs that
+//! are still about to stop, and an upgrade that turns features off does so before the old pods are gone. Of a log that says so
+//! ([`Request::roles_change`]), a refused request that a grant allows is no missing right.
 
 mod grants;
 mod requests;
@@ -28,7 +29,7 @@ const NODE: &str = "NODE";
 /// What the comparison has found; each entry is a line for people.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Requests that were refused, and that no grant allows.
+    /// Requests that were refused.
     pub denied: BTreeSet<String>,
     /// Rights that nothing used.
     pub unused: BTreeSet<String>,
@@ -36,10 +37,10 @@ pub struct Findings {
     pub stale: BTreeSet<String>,
     /// How many rights there are.
     pub granted: usize,
+    /// Requests that were refused while the role was away.
+    pub away: BTreeSet<String>,
     /// How many requests were looked at.
     pub requests: usize,
-    /// How many of them were refused while the role was away.
-    pub away: usize,
 }
 
 impl Findings {
@@ -64,11 +65,13 @@ pub fn compare(grants: &Grants, requests: impl IntoIterator<Item = Result<Reques
         findings.requests += 1;
         let matching = || grants.granted.iter().filter(|grant| grant.allows(&request));
         if !request.allowed {
-            if matching().next().is_some() {
-                findings.away += 1;
+            let away = request.roles_change && matching().next().is_some();
+            let list = if away {
+                &mut findings.away
             } else {
-                findings.denied.insert(request.to_string());
-            }
+                &mut findings.denied
+            };
+            list.insert(request.to_string());
             continue;
         }
         if let Some(narrowest) = matching().map(Grant::narrowness).max() {

@@ -28,6 +28,8 @@ pub struct Request {
     pub namespace: Option<String>,
     /// Whether RBAC let it pass.
     pub allowed: bool,
+    /// It was made where roles come and go.
+    pub roles_change: bool,
 }
 
 impl fmt::Display for Request {
@@ -106,6 +108,7 @@ pub fn requests(log: impl BufRead, namespace: &str, since: &str) -> impl Iterato
             name,
             namespace: what.namespace,
             allowed: decision.is_none_or(|decision| decision != "forbid"),
+            roles_change: false,
         }))
     })
 }
