@@ -249,8 +249,7 @@ impl Entry {
     }
 
     fn matches(&self, pod: &SidecarPod, rosters: &Rosters) -> bool {
-        let key = pod.key();
-        let name = key.namespace_str();
+        let name = pod.pod().key.namespace_str();
         let namespaces = rosters.namespaces.as_ref();
         let view = namespaces.and_then(|cache| cache.get(&ObjectKey::cluster(name)));
         let labels = view.as_ref().map(|view| &*view.labels as &dyn Labels);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use kruise_e2e::rights::{Grants, Request, compare, requests};
+use kruise_e2e::rights::{Grants, compare, requests};
 
 /// Compares rights with requests.
 #[derive(Debug, Parser)]
@@ -41,15 +41,11 @@ fn main() -> Result<ExitCode> {
     let grants = Grants::read(&roles, &flags.namespace)?;
     let open = |path: &PathBuf| File::open(path).with_context(|| path.display().to_string());
     let of = |paths: &[PathBuf]| paths.iter().map(open).collect::<Result<Vec<File>>>();
-    let read = |log| requests(BufReader::new(log), &flags.namespace, &flags.since);
-    let changing = of(&flags.roles_change)?.into_iter().flat_map(read);
-    let changing = changing.map(|request| {
-        request.map(|request| Request {
-            roles_change: true,
-            ..request
-        })
-    });
-    let all = of(&flags.logs)?.into_iter().flat_map(read).chain(changing);
+    let logs = of(&flags.logs)?.into_iter().map(|log| (log, false));
+    let changing = of(&flags.roles_change)?.into_iter().map(|log| (log, true));
+    let all = logs
+        .chain(changing)
+        .flat_map(|(log, changing)| requests(BufReader::new(log), &flags.namespace, &flags.since, changing));
     let found = compare(&grants, all)?;
     for (what, lines) in [
         (

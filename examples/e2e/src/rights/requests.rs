@@ -76,8 +76,14 @@ struct ObjectRef {
 }
 
 /// Reads the requests of our programs with accounts of this namespace out of an audit log, from a time on (as the log writes times).
-/// Tests that borrow an account call themselves otherwise and are left out, and so are requests for no resource.
-pub fn requests(log: impl BufRead, namespace: &str, since: &str) -> impl Iterator<Item = Result<Request>> {
+/// Tests that borrow an account call themselves otherwise and are left out, and so are requests for no resource. `roles_change` says
+/// whether the log is that of a cluster where roles come and go.
+pub fn requests(
+    log: impl BufRead,
+    namespace: &str,
+    since: &str,
+    roles_change: bool,
+) -> impl Iterator<Item = Result<Request>> {
     let prefix = format!("system:serviceaccount:{namespace}:");
     log.lines().filter_map(move |line| {
         let line = match line.context("the audit log") {
@@ -108,7 +114,7 @@ pub fn requests(log: impl BufRead, namespace: &str, since: &str) -> impl Iterato
             name,
             namespace: what.namespace,
             allowed: decision.is_none_or(|decision| decision != "forbid"),
-            roles_change: false,
+            roles_change,
         }))
     })
 }

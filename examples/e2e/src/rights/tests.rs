@@ -31,13 +31,11 @@ fn findings_where(objects: &[Value], log: &[Value], roles_change: bool) -> Findi
     let grants = Grants::read(&json!({"items": objects}).to_string(), "sys").unwrap();
     let log: Vec<String> = log.iter().map(Value::to_string).collect();
     let log = log.join("\n");
-    let all = requests(log.as_bytes(), "sys", "2026-01-01").map(|request| {
-        request.map(|request| Request {
-            roles_change,
-            ..request
-        })
-    });
-    compare(&grants, all).unwrap()
+    compare(
+        &grants,
+        requests(log.as_bytes(), "sys", "2026-01-01", roles_change),
+    )
+    .unwrap()
 }
 
 fn one(rules: Value, excuse: &str) -> Vec<Value> {
